@@ -1,0 +1,187 @@
+"""Measure a real instance over HTTP and write the table into docs/performance.md.
+
+usage: build/bench.sh [--rounds N] [--quick] [--million] [--only SCENARIO]
+
+Each figure is the median of several rounds; the driver runs in a process of its own and its cost stands beside.
+`--million` runs all again with a million resolved tasks in the database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).parent
+TCBOX = [sys.executable, "-m", "tcbox"]
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+SCENARIOS = {  # operations at 1, 8 and 32 clients
+    "ping": (4000, 20000, 20000), "create": (2000, 12000, 16000), "status": (4000, 20000, 24000), "claim": (1000, 5000, 6000),
+    "lifecycle": (1000, 4000, 5000), "secret_set": (2000, 12000, 16000), "secret_get": (4000, 20000, 24000), "hawk": (4000, 20000, 24000),
+}  # fmt: skip
+NAMES = {
+    "ping": "ping (no credentials)", "create": "createTask", "status": "status", "claim": "claimWork + reportCompleted", "lifecycle": "createTask + claimWork + reportCompleted",
+    "secret_set": "secrets set", "secret_get": "secrets get", "hawk": "authenticateHawk",
+}  # fmt: skip
+
+
+class Instance:
+    """A throwaway instance, without workers unless asked for."""
+
+    def __init__(self, folder: str, *, workers: bool = False) -> None:
+        self.folder = folder
+        config = pathlib.Path(folder) / "bench.yml"
+        off = "{enabled: false}"
+        config.write_text("" if workers else f"workers:\n  docker: {off}\n  host: {off}\n  builtin: {off}\n")
+        self.command = [*TCBOX, "up", "--data", f"{folder}/data", "--port", "0", "--config", str(config), "--detach", "--json"]
+
+    def start(self) -> float:
+        """Start it; seconds from the command's start until it answered, as the instance itself measured them."""
+        started = time.perf_counter()
+        out = subprocess.run(self.command, check=True, capture_output=True, text=True).stdout
+        self.took = time.perf_counter() - started
+        self.info = json.loads(out)
+        self.pid = int(self.info["pid"])
+        return float(self.info["readyAfter"])
+
+    def stop(self) -> None:
+        subprocess.run([*TCBOX, "down", "--data", f"{self.folder}/data"], check=True, capture_output=True)
+
+    def run(self, scenario: str, clients: int, operations: int) -> dict[str, float]:
+        made = self.info["credentials"]
+        command = [sys.executable, str(HERE / "driver.py"), self.info["rootUrl"], made["clientId"], made["accessToken"], scenario, str(clients), str(operations), str(self.pid)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{scenario} with {clients} clients failed:\n{done.stderr[-3000:]}")
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    def memory(self) -> float:
+        """Resident memory in MiB."""
+        for line in open(f"/proc/{self.pid}/status"):
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        return 0.0
+
+    def cpu(self) -> float:
+        fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def median(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(row[key] for row in rows) if isinstance(rows[0][key], (int, float)) else rows[0][key] for key in rows[0]}
+
+
+def scenarios(instance: Instance, rounds: int, scale: float, only: str | None) -> list[dict[str, float]]:
+    results = []
+    for scenario, counts in SCENARIOS.items():
+        if only and scenario != only:
+            continue
+        for clients, operations in zip((1, 8, 32), counts, strict=True):
+            row = median([instance.run(scenario, clients, max(200, int(operations * scale))) for _ in range(rounds)])
+            results.append(row)
+            print(f"{scenario:<12} {clients:>3} clients {row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  server {row['server_cpu_us']:.0f} us", file=sys.stderr)
+    if not only or only == "pickup":
+        row = median([instance.run("pickup", 1, 60) for _ in range(rounds)])
+        results.append(row)
+        print(f"pickup p50 {row['p50']} p95 {row['p95']} ms", file=sys.stderr)
+    return results
+
+
+def table(rows: list[dict[str, float]]) -> list[str]:
+    lines = ["| operation | clients | per second | p50 ms | p95 ms | p99 ms | server CPU µs | driver CPU µs |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    for row in rows:
+        if row["scenario"] == "pickup":
+            continue
+        name = NAMES[str(row["scenario"])]
+        lines.append(
+            f"| {name} | {row['clients']:.0f} | {row['per_second']:,.0f} | {row['p50']:.1f} | {row['p95']:.1f} | {row['p99']:.1f} | {row['server_cpu_us']:.0f} | {row['driver_cpu_us']:.0f} |"
+        )
+    return lines
+
+
+def starts(rounds: int) -> tuple[float, float]:
+    """Median seconds until ready on a fresh data folder, and until the command returned."""
+    ready, command = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            instance = Instance(folder)
+            ready.append(instance.start())
+            command.append(instance.took)
+            instance.stop()
+    return statistics.median(ready), statistics.median(command)
+
+
+def idle(instance: Instance, seconds: float) -> tuple[float, float]:
+    """Memory in MiB, and the share of a core in per cent, while nothing happens."""
+    time.sleep(2)
+    before = instance.cpu()
+    time.sleep(seconds)
+    return instance.memory(), (instance.cpu() - before) / seconds * 100
+
+
+def fill(instance: Instance, count: int) -> None:
+    """Put so many resolved tasks into the database, by the same statements as the service's own."""
+    instance.stop()
+    subprocess.run([sys.executable, str(HERE / "fill.py"), f"{instance.folder}/data", str(count)], check=True)
+    instance.start()
+
+
+def noop(rounds: int) -> float:
+    """Median milliseconds from createTask to a resolved no-op task on the host worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        instance = Instance(folder, workers=True)
+        instance.start()
+        made = instance.info["credentials"]
+        out = subprocess.run([sys.executable, str(HERE / "noop.py"), instance.info["rootUrl"], made["clientId"], made["accessToken"], str(rounds)], check=True, capture_output=True, text=True)
+        instance.stop()
+        return float(out.stdout)
+
+
+def main() -> None:
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--rounds", type=int, default=3)
+    args.add_argument("--quick", action="store_true", help="a fifth of the operations")
+    args.add_argument("--million", action="store_true")
+    args.add_argument("--only")
+    args.add_argument("--no-write", action="store_true", help="print the table only")
+    given = args.parse_args()
+    scale = 0.2 if given.quick else 1.0
+    lines = [f"Python {platform.python_version()}, {os.cpu_count()} cores, Linux {platform.release()}; medians of {given.rounds} rounds.", ""]
+    if not given.only:
+        ready, command = starts(max(5, given.rounds))
+        lines += ["| what | figure |", "|---|---:|", f"| start of the process to ready, fresh data folder | {ready:.2f} s |", f"| `tcbox up --detach` from start to return | {command:.2f} s |"]
+    with tempfile.TemporaryDirectory() as folder:
+        instance = Instance(folder)
+        instance.start()
+        if not given.only:
+            memory, share = idle(instance, 10)
+            lines += [f"| idle memory, without workers | {memory:.0f} MiB |", f"| idle CPU, share of a core | {share:.2f} % |"]
+        rows = scenarios(instance, given.rounds, scale, given.only)
+        if not given.only:
+            pickup = next(row for row in rows if row["scenario"] == "pickup")
+            lines += [f"| createTask to a waiting worker's claim, p50 / p95 | {pickup['p50']:.1f} / {pickup['p95']:.1f} ms |", f"| a no-op host task, createTask to resolved, p50 | {noop(30):.0f} ms |"]
+            lines += [f"| memory after the runs | {instance.memory():.0f} MiB |"]
+        lines += ["", "### An empty database", "", *table(rows)]
+        if given.million:
+            fill(instance, 1_000_000)
+            again = scenarios(instance, given.rounds, scale, given.only)
+            lines += ["", "### A million tasks in the database", "", *table(again)]
+        instance.stop()
+    text = "\n".join(lines)
+    print(text)
+    page = ROOT / "docs" / "performance.md"
+    if not given.no_write and not given.only and not given.quick and page.exists():
+        before, _, rest = page.read_text().partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Lint, formatting, types, import contracts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build/venv.sh postgres,docker,aws,test,check
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+.venv/bin/lint-imports --no-cache

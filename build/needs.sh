@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# What the tests need besides Python: a Docker engine, PostgreSQL's server programs, busybox for images.
+# Installed here when this is Debian and we are root; otherwise what is missing is named, and in CI that is an error.
+set -euo pipefail
+missing=()
+have_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+command -v dockerd >/dev/null || missing+=(docker.io)
+have_postgres || missing+=(postgresql)
+command -v busybox >/dev/null && busybox 2>&1 | grep -q BusyBox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 || missing+=(busybox-static)
+command -v zstd >/dev/null || missing+=(zstd)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]} ..." >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # Debian starts a PostgreSQL of its own on installation; the tests start theirs, so keep it quiet
+    mkdir -p /etc/postgresql-common && [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" iptables >/dev/null
+  else
+    echo "NOTE: ${missing[*]} not found: tests that need them are skipped. Install them: sudo apt-get install ${missing[*]}" >&2
+    [ -z "${CI:-}" ] || exit 1
+  fi
+fi
+
+if command -v dockerd >/dev/null && ! docker info >/dev/null 2>&1; then
+  if [ "$(id -u)" = 0 ]; then
+    echo "starting a Docker engine ..." >&2
+    mkdir -p .cache
+    setsid dockerd >.cache/dockerd.log 2>&1 </dev/null &
+    for _ in $(seq 60); do docker info >/dev/null 2>&1 && break; sleep 0.5; done
+    if ! docker info >/dev/null 2>&1; then
+      echo "the Docker engine did not start; the end of its log:" >&2
+      tail -n 5 .cache/dockerd.log >&2
+      [ -z "${CI:-}" ] || exit 1
+    fi
+  else
+    echo "NOTE: no Docker engine answers: tests that need one are skipped. Start it: sudo systemctl start docker" >&2
+    [ -z "${CI:-}" ] || exit 1
+  fi
+fi

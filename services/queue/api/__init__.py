@@ -1,0 +1,1 @@
+"""The published methods, a module per family of end-points."""

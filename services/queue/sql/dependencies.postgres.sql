@@ -1,0 +1,7 @@
+-- name: required_tasks
+UPDATE queue_tasks SET blocked = blocked
+WHERE task_id IN (SELECT jsonb_array_elements_text(CAST(CAST(:task_ids AS TEXT) AS jsonb)))
+RETURNING id, task_id, state, expires
+
+-- name: next_resolution
+SELECT required_id, completed FROM queue_resolutions ORDER BY required_id LIMIT 1 FOR UPDATE SKIP LOCKED

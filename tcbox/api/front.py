@@ -1,0 +1,187 @@
+"""The front door: one port for every service's API, and for whatever else is mounted beside them.
+
+aiohttp is imported when the first request comes that needs it: its import costs more than the rest of a start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from tcbox import clock as clocks
+from tcbox import errors, ids
+from tcbox.api import refusals, wire
+from tcbox.api.connection import Connection, Work
+from tcbox.api.dispatch import Dispatcher
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.web_protocol import RequestHandler
+
+Mounted = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
+KEEP_ALIVE = 75.0
+"""Seconds after which a connection that says nothing is closed."""
+_SWEEP = 5.0
+
+
+class CannotListen(errors.TcboxError):
+    """The address cannot be listened on."""
+
+
+class Front:
+    """Listens, and sends each request to its service.
+
+    Attributes:
+        services: the dispatchers of the services that run, by name; changed while serving when one restarts.
+        known: names of services that belong to the instance, running or not.
+    """
+
+    def __init__(self, clock: clocks.Clock) -> None:
+        self.services: dict[str, Dispatcher] = {}
+        self.known: set[str] = set()
+        self.connections: set[Connection] = set()
+        self._clock = clock
+        self._mounts: list[tuple[str, Mounted]] = []
+        self._server: asyncio.Server | None = None
+        self._aiohttp: web.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def mount(self, prefix: str, handler: Mounted) -> None:
+        """Answer every path that starts with the prefix by an aiohttp handler; the longest prefix wins."""
+        self._mounts.append((prefix, handler))
+        self._mounts.sort(key=lambda mount: -len(mount[0]))
+
+    async def listen(self, host: str, port: int) -> int:
+        """Start to serve; gives the port, which the system chooses when 0 is asked for.
+
+        Raises CannotListen when the address is taken or not this machine's.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024, reuse_address=True)
+        except OSError as error:
+            raise CannotListen(_why(host, port, error)) from error
+        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+        sock: socket.socket = self._server.sockets[0]
+        return int(sock.getsockname()[1])
+
+    async def close(self, drain_seconds: float) -> None:
+        """Stop listening, let requests under way finish for so long, then close every connection."""
+        if self._server is None:
+            return
+        self._server.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self.connections):
+            connection.close_when_idle()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + drain_seconds
+        while any(connection.busy for connection in self.connections) and loop.time() < until:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.transport.abort()
+        if self._aiohttp is not None:
+            await self._aiohttp.shutdown(max(0.1, until - loop.time()))
+        self._server = None
+
+    # -- what a Connection asks of its owner
+
+    def start(self, request: wire.Request) -> wire.Answer | Work:
+        """Find the method that answers a request below /api/, and give its work."""
+        path, _, query = request.target.partition("?")
+        parts = path.split("/", 4)
+        service = parts[2] if len(parts) > 2 else ""
+        dispatcher = self.services.get(service)
+        if dispatcher is None:
+            return self.refuse(request, self._no_service(service))
+        if request.method == "OPTIONS":
+            return wire.Answer(204, b"")
+        below = "/" + parts[4] if len(parts) > 4 else "/"
+        if len(parts) < 4 or parts[3] != dispatcher.api.version:
+            return self.refuse(request, errors.ResourceNotFound("There is no {path} here; the API of {service} is at /api/{service}/v1/.", path=path, service=service))
+        sought = request if request.method != "HEAD" else wire.Request("GET", request.target, request.headers, b"")
+        match = dispatcher.match(sought, below)
+        if match is None:
+            return self.refuse(request, errors.ResourceNotFound(
+                "The service {service} has no method {verb} {path}; /references/{service}/v1/api.json lists all.",
+                service=service, verb=request.method, path=below,
+            ))  # fmt: skip
+        return Work(dispatcher.answer(request, match, query), eager=match.method.eager, patient=match.method.patient)
+
+    def take_over(self) -> RequestHandler:
+        """A new aiohttp protocol for a connection that leaves the short path."""
+        if self._aiohttp is None:
+            from aiohttp import web
+
+            self._aiohttp = web.Server(self._mounted, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=2)
+        return self._aiohttp()
+
+    def refuse(self, request: wire.Request, error: errors.ApiError) -> wire.Answer:
+        """The answer to a request that reaches no method."""
+        body = refusals.body(error, request.method, {}, None, self._clock.now())
+        return wire.json_answer(body, error.status, error.headers or None)
+
+    def _no_service(self, service: str) -> errors.ApiError:
+        if service in self.known:
+            return errors.Unavailable("The service {service} is not running just now: try again, or see 'tcbox status'.", service=service)
+        return errors.ResourceNotFound("There is no service {service} here; this instance has: {known}.", service=service, known=", ".join(sorted(self.known)))
+
+    # -- aiohttp's side
+
+    async def _mounted(self, request: web.BaseRequest) -> web.StreamResponse:
+        from aiohttp import web
+
+        path = request.raw_path
+        for prefix, handler in self._mounts:
+            if path.startswith(prefix):
+                return await handler(request)
+        if path.startswith("/api/"):
+            return await self._slow(request)
+        body = refusals.body(errors.ResourceNotFound("There is nothing at {path}.", path=path), request.method, {}, None, self._clock.now())
+        return web.Response(status=404, body=wire.encode(body), headers={"Content-Type": wire.JSON})
+
+    async def _slow(self, request: web.BaseRequest) -> web.StreamResponse:
+        """An API call on a connection that aiohttp has: the same answer, by the longer way."""
+        from aiohttp import web
+
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size <= wire.MAX_BODY:
+                chunks.append(chunk)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        request_id = wire.clean_request_id(headers.get("x-request-id")) or ids.request_id()
+        asked = wire.Request(request.method, request.raw_path, headers, b"".join(chunks), request.remote or "", request_id)
+        if size > wire.MAX_BODY:
+            answer = self.refuse(asked, errors.InputTooLarge())
+        else:
+            work = self.start(asked)
+            answer = work if isinstance(work, wire.Answer) else await work.coroutine
+        own = {**wire.COMMON_HEADERS, "X-Request-Id": request_id, **(answer.headers or {})}
+        if answer.status != 204:
+            own["Content-Type"] = wire.JSON
+        return web.Response(status=answer.status, body=answer.body, headers=own)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        since = loop.time() - KEEP_ALIVE
+        for connection in list(self.connections):
+            if not connection.busy and connection.last < since:
+                connection.transport.close()
+        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    address = f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken by another program: choose another with --port (0 for any free one), or stop that program"
+    if error.errno == errno.EACCES:
+        return f"{address} needs rights that this user lacks: choose a port above 1023, or grant them (setcap cap_net_bind_service=+ep)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: choose another with --host"
+    return f"cannot listen on {address}: {error.strerror or error}"
+

@@ -1,0 +1,89 @@
+"""The instance's own clients: the root client that its owner uses, and one for each service.
+
+They are made, not configured: the root client's token on the first start, the services' from the instance's key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tcbox import ids
+
+ROOT = "static/taskcluster/root"
+
+SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
+    "auth": (),
+    "queue": ("*",),  # it issues credentials with whatever scopes a task has
+    "object": (),
+    "secrets": (),
+}
+"""The scopes that each service's calls of other services need; names and scopes as upstream's own static clients."""
+
+WORKER_SCOPES = (
+    "assume:worker-pool:local/*",
+    "queue:claim-work:*",
+    "queue:worker-id:local/*",
+    "queue:list-task-queues",
+    "queue:pending-count:*",
+    "queue:get-artifact:*",
+    "queue:get-task:*",
+    "index:find-task:*",
+    "secrets:get:worker-type:local/*",
+    "secrets:get:worker-pool:local/*",
+)
+"""The scopes of the workers inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnClient:
+    """A client of the instance's own."""
+
+    client_id: str
+    access_token: str
+    scopes: tuple[str, ...]
+    description: str
+
+
+def instance_key(path: Path) -> bytes:
+    """The key from which the services' tokens and URL signatures derive; made on the first start, mode 0600."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_suffix(".new")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(base64.b64encode(os.urandom(32)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    return base64.b64decode(path.read_bytes())
+
+
+def derive(key: bytes, purpose: str) -> str:
+    """A token for one purpose, the same at each start, from which the key cannot be found."""
+    return base64.urlsafe_b64encode(hmac.digest(key, purpose.encode(), "sha256")).decode().rstrip("=")
+
+
+def root_client(path: Path) -> OwnClient:
+    """The owner's client, which may do everything; made on the first start and kept in a file of mode 0600."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = {"clientId": ROOT, "accessToken": ids.access_token()}
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(made, file)
+    stored = json.loads(path.read_text())
+    return OwnClient(stored["clientId"], stored["accessToken"], ("*",), "The owner of this instance.")
+
+
+def service_client(key: bytes, service: str) -> OwnClient:
+    """The client as which a service calls others."""
+    scopes = SERVICE_SCOPES[service]
+    return OwnClient(f"static/taskcluster/{service}", derive(key, f"service:{service}"), scopes, f"The {service} service itself.")
+
+
+def worker_client(key: bytes) -> OwnClient:
+    """The client as which the workers inside claim."""
+    return OwnClient("static/tcbox/workers", derive(key, "workers"), WORKER_SCOPES, "The workers inside this instance.")

@@ -1,0 +1,69 @@
+"""`tcbox logs`: what an instance, or one service of it, has logged."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from tcbox import errors
+from tcbox.cli import connect
+from tcbox.config import instance as instances
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `tcbox logs`."""
+    parser.add_argument("service", nargs="?", help="only this service or part")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as the log grows")
+    parser.add_argument("-n", "--lines", type=int, default=200, metavar="N", help="how many of the newest lines (default: 200)")
+    parser.add_argument("--json", action="store_true", help="the lines as they are stored")
+    connect.options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the newest lines, and those that follow."""
+    folder = args.data or connect.running(None).data
+    path = instances.Instance(folder).log_file
+    if not path.exists():
+        raise errors.TcboxError(f"there is no log at {path}: no instance has run on {folder}")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        kept = [line for line in file if _wanted(line, args.service)][-args.lines :]
+        for line in kept:
+            print(line.rstrip("\n") if args.json else _readable(line), flush=True)
+        if args.follow:
+            for line in _growing(file, path):
+                if _wanted(line, args.service):
+                    print(line.rstrip("\n") if args.json else _readable(line), flush=True)
+    return 0
+
+
+def _wanted(line: str, service: str | None) -> bool:
+    return service is None or f'"service":"{service}' in line
+
+
+def _growing(file: IO[str], path: Path) -> Iterator[str]:
+    """Lines as they are written, also after the file has been rotated away."""
+    while True:
+        line = file.readline()
+        if line:
+            yield line
+            continue
+        time.sleep(0.2)
+        if path.exists() and path.stat().st_size < file.tell():
+            file.seek(0)
+
+
+def _readable(line: str) -> str:
+    try:
+        entry = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return line.rstrip("\n")
+    trace = entry.pop("traceback", None)
+    level = entry.pop("level")
+    text = f"{entry.pop('time')} {entry.pop('service'):<10} {'' if level in ('info', 'debug') else level.upper() + ' '}{entry.pop('message')}"
+    text += "".join(f" {key}={value}" for key, value in entry.items())
+    return text + (f"\n{trace}" if trace else "")

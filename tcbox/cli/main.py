@@ -1,0 +1,57 @@
+"""`tcbox`: finds the command, runs it, and turns refusals into one clear line and an exit code.
+
+Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong usage; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import tcbox
+from tcbox import errors
+
+COMMANDS = {
+    "up": "start an instance",
+    "down": "stop a running instance",
+    "status": "what runs, and how it is",
+    "env": "print the variables with which clients connect",
+    "logs": "show the log",
+    "restart": "restart one service while the others serve",
+    "task": "create and follow tasks",
+    "worker": "run a worker on its own",
+    "config": "check, show and describe the configuration",
+    "doctor": "find what is missing or wrong, and how to mend it",
+}
+
+
+def parser(names: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser with the options of the named commands; the others are listed only."""
+    top = argparse.ArgumentParser(prog="tcbox", description="A whole Taskcluster in one process.")
+    top.add_argument("--version", action="version", version=f"tcbox {tcbox.__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name in names:
+            importlib.import_module(f"tcbox.cli.{name}").configure(sub)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((word for word in given if not word.startswith("-")), "")
+    args = parser([wanted] if wanted in COMMANDS else list(COMMANDS)).parse_args(given)
+    try:
+        code = importlib.import_module(f"tcbox.cli.{args.command}").run(args)
+    except errors.TcboxError as error:
+        print(f"tcbox {args.command}: {error}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

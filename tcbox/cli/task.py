@@ -1,0 +1,189 @@
+"""`tcbox task`: create a task and follow it, for a first try without another client."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tcbox import clock as clocks
+from tcbox import errors, ids
+from tcbox.cli import connect
+
+_DONE = ("completed", "failed", "exception")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `tcbox task`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="create a task from a file, or from a command")
+    create.add_argument("words", nargs="*", metavar="COMMAND", help="a command to run, after --")
+    create.add_argument("--file", type=Path, help="a task definition in JSON or YAML (- for standard input); times may be left out")
+    create.add_argument("--queue", help="the task queue (default: local/docker with --image, else local/host)")
+    create.add_argument("--image", help="the docker image for a command")
+    create.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    create.add_argument("--artifact", action="append", default=[], metavar="NAME=PATH", help="a file of the task to keep")
+    create.add_argument("--name", default="a task of tcbox")
+    create.add_argument("--wait", action="store_true", help="show the log until the task ends; exit 0 only if it completed")
+    for name, text in (("status", "its state and runs"), ("log", "its log, as it grows"), ("artifacts", "what it left"), ("cancel", "stop it"), ("rerun", "run it again")):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("taskId")
+        if name == "artifacts":
+            action.add_argument("name", nargs="?", help="write this artifact to standard output")
+    for action in actions.choices.values():
+        connect.options(action)
+        action.add_argument("--json", action="store_true", help="print what the API answers")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one action."""
+    action: Callable[[argparse.Namespace, connect.Connection], Any] = globals()[f"_{args.action}"]
+
+    async def go() -> int:
+        async with connect.open(args) as connection:
+            return int(await action(args, connection) or 0)
+
+    return asyncio.run(go())
+
+
+def _definition(args: argparse.Namespace) -> dict[str, Any]:
+    if args.file is not None and args.words:
+        raise errors.TcboxError("give a file or a command, not both")
+    if args.file is None and not args.words:
+        raise errors.TcboxError("nothing to run: give a command after --, as in: tcbox task create -- echo hello; or a definition with --file")
+    now = clocks.SystemClock().now()
+    task = _read(args.file) if args.file is not None else _of_command(args)
+    task.setdefault("created", clocks.to_wire(now))
+    task.setdefault("deadline", clocks.to_wire(now + clocks.HOUR))
+    task.setdefault("expires", clocks.to_wire(now + 7 * clocks.DAY))
+    task.setdefault("metadata", {"name": args.name, "description": "made by tcbox task create", "owner": "nobody@localhost", "source": "http://localhost/"})
+    if "taskQueueId" not in task and "provisionerId" not in task:
+        task["taskQueueId"] = args.queue or "local/host"
+    return task
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        task = yaml.safe_load(text)
+    except OSError as error:
+        raise errors.TcboxError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise errors.TcboxError(f"{path} is neither JSON nor YAML: {error}") from error
+    if not isinstance(task, dict):
+        raise errors.TcboxError(f"{path} holds no task definition: expected an object with taskQueueId, payload, metadata")
+    return {key: _plain(value) for key, value in task.items()}
+
+
+def _plain(value: Any) -> Any:
+    """YAML reads times as dates; the API wants text."""
+    return clocks.to_wire(int(value.timestamp() * 1000)) if hasattr(value, "timestamp") else value
+
+
+def _of_command(args: argparse.Namespace) -> dict[str, Any]:
+    env = dict(pair.partition("=")[::2] for pair in args.env)
+    files = [pair.partition("=")[::2] for pair in args.artifact]
+    payload: dict[str, Any] = {"maxRunTime": 3600}
+    if env:
+        payload["env"] = env
+    if args.image:
+        payload |= {"image": args.image, "command": args.words}
+        if files:
+            payload["artifacts"] = {name: {"type": "file", "path": path} for name, path in files}
+        return {"taskQueueId": args.queue or "local/docker", "payload": payload}
+    payload["command"] = [args.words if len(args.words) > 1 else shlex.split(args.words[0])]
+    if files:
+        payload["artifacts"] = [{"name": name, "type": "file", "path": path} for name, path in files]
+    return {"taskQueueId": args.queue or "local/host", "payload": payload}
+
+
+async def _create(args: argparse.Namespace, connection: connect.Connection) -> int:
+    task_id = ids.slugid()
+    reply = await connection.call("queue", "createTask", task_id, payload=_definition(args))
+    if args.json:
+        print(json.dumps(reply, indent=2))
+    elif args.wait:
+        print(task_id, file=sys.stderr)
+    else:
+        print(task_id)
+    if not args.wait:
+        return 0
+    args.taskId = task_id
+    await _log(args, connection)
+    status = (await connection.call("queue", "status", task_id))["status"]
+    print(f"{task_id} {_state(status)}", file=sys.stderr)
+    return 0 if status["state"] == "completed" else 1
+
+
+def _state(status: dict[str, Any]) -> str:
+    run = status["runs"][-1] if status["runs"] else {}
+    reason = run.get("reasonResolved")
+    return status["state"] + (f" ({reason})" if reason and reason != status["state"] else "")
+
+
+async def _status(args: argparse.Namespace, connection: connect.Connection) -> None:
+    reply = await connection.call("queue", "status", args.taskId)
+    if args.json:
+        print(json.dumps(reply, indent=2))
+        return
+    status = reply["status"]
+    print(f"{status['taskId']}  {_state(status)}  on {status['taskQueueId']}, deadline {status['deadline']}")
+    for run in status["runs"]:
+        where = f" on {run['workerGroup']}/{run['workerId']}" if run.get("workerId") else ""
+        print(f"  run {run['runId']}  {run['state']}{where}  {run.get('reasonResolved', '')}".rstrip())
+
+
+async def _log(args: argparse.Namespace, connection: connect.Connection) -> int:
+    """Follow the newest run's log; waits for the run to start, and ends when it ends."""
+    pause = 0.05
+    while True:
+        status = (await connection.call("queue", "status", args.taskId))["status"]
+        runs = [run for run in status["runs"] if run["state"] != "pending"]
+        if runs:
+            shown = await connection.artifact(args.taskId, str(runs[-1]["runId"]), "public/logs/live.log", sys.stdout.buffer)
+            if shown or status["state"] in _DONE:
+                break
+        if status["state"] in _DONE:
+            break
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+    if not runs or not shown:
+        print(f"the task has no log; it is {_state(status)}", file=sys.stderr)
+        return 1
+    while (await connection.call("queue", "status", args.taskId))["status"]["state"] not in _DONE:
+        await asyncio.sleep(0.1)
+    return 0
+
+
+async def _artifacts(args: argparse.Namespace, connection: connect.Connection) -> int:
+    if args.name:
+        run = (await connection.call("queue", "status", args.taskId))["status"]["runs"][-1]["runId"]
+        if not await connection.artifact(args.taskId, str(run), args.name, sys.stdout.buffer):
+            raise errors.TcboxError(f"the task {args.taskId} has no artifact {args.name}; see: tcbox task artifacts {args.taskId}")
+        return 0
+    reply = await connection.call("queue", "listLatestArtifacts", args.taskId)
+    if args.json:
+        print(json.dumps(reply, indent=2))
+        return 0
+    for artifact in reply["artifacts"]:
+        print(f"{artifact['name']}\t{artifact['storageType']}\t{artifact['contentType']}")
+    return 0
+
+
+async def _cancel(args: argparse.Namespace, connection: connect.Connection) -> None:
+    await _say(args, await connection.call("queue", "cancelTask", args.taskId))
+
+
+async def _rerun(args: argparse.Namespace, connection: connect.Connection) -> None:
+    await _say(args, await connection.call("queue", "rerunTask", args.taskId))
+
+
+async def _say(args: argparse.Namespace, reply: dict[str, Any]) -> None:
+    print(json.dumps(reply, indent=2) if args.json else f"{args.taskId} {_state(reply['status'])}")

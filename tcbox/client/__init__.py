@@ -1,0 +1,5 @@
+"""Call a service's methods: in this process, or over HTTP. One interface for both."""
+
+from tcbox.client.caller import Caller
+
+__all__ = ["Caller"]

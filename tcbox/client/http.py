@@ -1,0 +1,147 @@
+"""Calls over HTTP, signed with Hawk, retried where a second try can help.
+
+Routes come from the instance's own references, so a client always fits the instance that it talks to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from tcbox import clock as clocks
+from tcbox import credentials as creds
+from tcbox import errors
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_KINDS = {cls.code: cls for cls in errors.ApiError.__subclasses__()}
+_RETRIED = (500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signs requests; the certificate is there when they are temporary."""
+
+    client_id: str
+    access_token: str
+    certificate: str | None = None
+
+
+class Http:
+    """Calls an instance at its root URL.
+
+    Args:
+        credentials: None for calls without a signature.
+        retries: how often a call that failed for want of an answer, or with a 5xx, is sent again.
+    """
+
+    def __init__(self, root_url: str, credentials: Credentials | None, *, session: aiohttp.ClientSession, clock: clocks.Clock, retries: int = 5) -> None:
+        self.root_url = root_url.rstrip("/")
+        self._credentials = credentials
+        self._session = session
+        self._clock = clock
+        self._retries = retries
+        self._routes: dict[str, dict[str, tuple[str, str]]] = {}
+
+    def using(self, credentials: Credentials) -> Http:
+        """The same instance, called with other credentials."""
+        other = Http(self.root_url, credentials, session=self._session, clock=self._clock, retries=self._retries)
+        other._routes = self._routes
+        return other
+
+    async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Mapping[str, str] | None = None, timeout: float = 60) -> Any:
+        """Call a method over HTTP (see `Caller.call`); `timeout` is in seconds.
+
+        Raises errors.Unavailable when the instance does not answer after all retries.
+        """
+        verb, path = await self._resolve(service, method, args)
+        target = path + ("?" + urlencode(query) if query else "")
+        body = None if payload is None else msgspec.json.encode(payload)
+        status, raw = await self.request(verb, target, body, timeout=timeout)
+        if status < 400:
+            return msgspec.json.decode(raw) if raw else None
+        raise _error(status, raw)
+
+    async def request(self, verb: str, target: str, body: bytes | None, *, timeout: float = 60) -> tuple[int, bytes]:
+        """Send one signed request to a path of the instance; gives status and body of the last try."""
+        return await self._tries(lambda: self._send(verb, target, body, timeout))
+
+    async def _tries(self, send: Callable[[], Any]) -> tuple[int, bytes]:
+        import aiohttp
+
+        for attempt in range(self._retries + 1):
+            try:
+                status, raw = await send()
+                if status not in _RETRIED or attempt == self._retries:
+                    return status, raw
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if attempt == self._retries:
+                    raise errors.Unavailable("{root} does not answer: {reason}", root=self.root_url, reason=str(error) or type(error).__name__) from error
+            await asyncio.sleep(min(0.1 * 2**attempt, 10) * (0.5 + random.random()))
+        raise AssertionError("the loop above always returns or raises")
+
+    async def _send(self, verb: str, target: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+        import aiohttp
+
+        url = self.root_url + target
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if self._credentials is not None:
+            headers["Authorization"] = sign(self._credentials, verb, url, body, self._clock.now())
+        limit = aiohttp.ClientTimeout(total=timeout)
+        # encoded=True: what is signed is what is sent
+        async with self._session.request(verb, _exact(url), data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
+            return reply.status, await reply.read()
+
+    async def _resolve(self, service: str, method: str, args: tuple[str, ...]) -> tuple[str, str]:
+        if service not in self._routes:
+            status, raw = await self._tries(lambda: self._send_plain(f"/references/{service}/v1/api.json"))
+            if status >= 400:
+                raise errors.ResourceNotFound("{root} has no service {service}.", root=self.root_url, service=service)
+            self._routes[service] = {e["name"]: (e["method"].upper(), e["route"]) for e in msgspec.json.decode(raw)["entries"]}
+        try:
+            verb, route = self._routes[service][method]
+        except KeyError:
+            raise errors.ResourceNotFound("The service {service} at {root} has no method {method}.", service=service, root=self.root_url, method=method) from None
+        values = iter(args)
+        return verb, f"/api/{service}/v1" + re.sub(r"<\w+>", lambda _: quote(next(values), safe=""), route)
+
+    async def _send_plain(self, target: str) -> tuple[int, bytes]:
+        async with self._session.get(_exact(self.root_url + target)) as reply:
+            return reply.status, await reply.read()
+
+
+def _exact(url: str) -> Any:
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+def sign(credentials: Credentials, verb: str, url: str, body: bytes | None, now: int) -> str:
+    """The Authorization header of a request."""
+    ext = creds.certificate_ext(credentials.certificate) if credentials.certificate else ""
+    return creds.sign_header(
+        credentials.client_id, credentials.access_token, method=verb, url=url, now_ms=now, ext=ext,
+        content=body, content_type="application/json" if body is not None else None,
+    )  # fmt: skip
+
+
+def _error(status: int, raw: bytes) -> errors.ApiError:
+    try:
+        body = msgspec.json.decode(raw)
+        code, message = str(body["code"]), str(body["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        code, message = "", f"HTTP status {status}: {raw[:200].decode(errors='replace')}"
+    kind = _KINDS.get(code, errors.ApiError)
+    error = kind("{reply}", reply=message.partition("\n\n---\n")[0])
+    error.status = status
+    if code:
+        error.code = code
+    return error

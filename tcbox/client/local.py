@@ -1,0 +1,35 @@
+"""Calls within the process: the same checks, without the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tcbox import errors
+from tcbox.credentials import Failure, Success
+
+if TYPE_CHECKING:
+    from tcbox.api.dispatch import Dispatcher
+
+Identity = Success | Failure
+
+class Local:
+    """Calls services of this process as one client.
+
+    Args:
+        dispatchers: finds a running service's dispatcher by name, None when it does not run.
+        identity: who calls; asked at each call, since scopes change.
+    """
+
+    def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Identity]) -> None:
+        self._dispatchers = dispatchers
+        self._identity = identity
+
+    async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Mapping[str, str] | None = None) -> Any:
+        """Call a method of a service in this process (see `Caller.call`)."""
+        dispatcher = self._dispatchers(service)
+        if dispatcher is None:
+            raise errors.Unavailable("The service {service} does not run in this instance: enable services.{service} in tcbox.yml.", service=service)
+        declared = dispatcher.api.methods[method]
+        params = dict(zip(declared.params, args, strict=True))
+        return await dispatcher.invoke(method, params, query or {}, payload, self._identity())

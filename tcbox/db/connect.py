@@ -1,0 +1,50 @@
+"""From a database's URL to the engine that serves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tcbox import errors
+from tcbox.clock import Clock
+from tcbox.db.interface import Database
+
+
+def connect(url: str, *, clock: Clock) -> Database:
+    """The database at a URL, not yet started.
+
+    `sqlite:///absolute/path`, `sqlite://:memory:`, or `postgresql://user:password@host:port/name` with the options
+    `schema` (the schema that holds the tables, made when it is missing) and `pool` (connections at most, 10) beside
+    those of libpq. Raises TcboxError when it has another form.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        from tcbox.db.sqlite.database import SqliteDatabase
+
+        if rest == ":memory:":
+            return SqliteDatabase(None, clock)
+        if not rest.startswith("/"):
+            raise errors.TcboxError(
+                f"the database {url!r} has no absolute path: write three slashes, like sqlite:///srv/tcbox/tcbox.db"
+            )
+        return SqliteDatabase(Path(unquote(rest)), clock)
+    if scheme in ("postgresql", "postgres") and urlsplit(url).path.strip("/"):
+        return _postgres(url, clock)
+    shown = urlsplit(url)._replace(netloc="…").geturl() if "@" in url else url
+    raise errors.TcboxError(
+        f"the database {shown!r} has no form that is known here: write sqlite:///path/to/tcbox.db or "
+        "postgresql://user:password@host/name"
+    )
+
+
+def _postgres(url: str, clock: Clock) -> Database:
+    try:
+        from tcbox.db.postgres.database import PostgresDatabase
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise errors.TcboxError(
+            "the database is PostgreSQL, and its driver asyncpg is not installed: install tcbox with its extra "
+            "`postgres`, or leave `database` out of the configuration for SQLite"
+        ) from error
+    return PostgresDatabase(url, clock)

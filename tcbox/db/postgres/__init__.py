@@ -1,0 +1,1 @@
+"""The PostgreSQL engine: a server that several processes share."""

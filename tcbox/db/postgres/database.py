@@ -1,0 +1,212 @@
+"""A database on a PostgreSQL server, reached through a bounded pool of connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+
+from tcbox import errors, log
+from tcbox.clock import Clock
+from tcbox.db.errors import DatabaseError
+from tcbox.db.interface import Row, Tx
+from tcbox.db.migrations import Migrations
+from tcbox.db.postgres import address, failures, schema
+from tcbox.db.postgres.statements import Runner
+from tcbox.db.postgres.transaction import PostgresTx
+from tcbox.db.queries import Query
+from tcbox.db.stats import Stats
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+# From this attempt on, transactions that get in each other's way queue for a lock, so that each gets its turn.
+QUEUE_FROM = 3
+CONNECT_SECONDS, PING_SECONDS = 10.0, 5.0
+
+
+class PostgresDatabase:
+    """PostgreSQL: transactions at isolation level REPEATABLE READ, run again when two get in each other's way."""
+
+    engine = "postgres"
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.stats = Stats()
+        self._address = address.parse(url)
+        self._clock = clock
+        self._pool: asyncpg.Pool | None = None
+        self._under_way = 0
+        self._quiet = asyncio.Event()
+
+    async def start(self, migrations: Sequence[Migrations] = ()) -> None:
+        """Connect, and bring the schema of these services up to date.
+
+        Raises errors.Unavailable when no server answers, MigrationError when the data is a newer release's.
+        """
+        if self._pool is not None:
+            raise DatabaseError(f"{self._address.place} is open already: close it before it is started again")
+        settings = {"application_name": "tcbox"}
+        if self._address.schema:
+            settings["search_path"] = self._address.schema
+        with failures.translated("connect", self._address.place):
+            self._pool = await asyncpg.create_pool(
+                self._address.dsn,
+                min_size=1,
+                max_size=self._address.pool,
+                timeout=CONNECT_SECONDS,
+                statement_cache_size=1024,
+                server_settings=settings,
+                init=_prepare,
+            )
+        try:
+            await self.migrate(migrations)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def migrate(self, migrations: Sequence[Migrations]) -> None:
+        """Bring the schema of these services up to date; other processes that want to wait meanwhile."""
+        async with self._connection() as connection:
+            with failures.translated("migrate", self._address.place):
+                if self._address.schema:
+                    await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._address.schema}"')
+                await schema.migrate(connection, migrations, self._clock.now(), self._address.place)
+
+    async def close(self) -> None:
+        """Let the statements under way finish and close; may be called twice."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                while self._under_way:
+                    self._quiet.clear()
+                    await self._quiet.wait()
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False) -> T:
+        """Run `fn` in one transaction; see the protocol. `bulk` makes no difference here."""
+        async with self._use() as pool:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    result, callbacks = await self._attempt(pool, fn, queue=attempt >= QUEUE_FROM)
+                except failures.RETRIED as error:
+                    if attempt == ATTEMPTS:
+                        raise errors.Unavailable(
+                            f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again"
+                        ) from error
+                    await asyncio.sleep(random.uniform(0.0, 0.002 * 2**attempt))  # noqa: S311 (spreads load)
+                else:
+                    _call(callbacks)
+                    return result
+        raise AssertionError("unreachable")
+
+    async def point(self, query: Query, /, **params: Any) -> Row | None:
+        """The first row of a look-up by key, or None."""
+        return await self.one(query, **params)
+
+    async def one(self, query: Query, /, **params: Any) -> Row | None:
+        """The first row, or None."""
+        async with self._connection() as connection:
+            row: Row | None = await self._runner(connection).first(query, params)
+        return row
+
+    async def value(self, query: Query, /, **params: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = await self.one(query, **params)
+        return None if row is None else row[0]
+
+    async def all(self, query: Query, /, **params: Any) -> list[Row]:
+        """All rows."""
+        async with self._connection() as connection:
+            rows: list[Row] = await self._runner(connection).every(query, params)
+        return rows
+
+    async def ping(self) -> None:
+        """Return when the server answers, within some seconds."""
+        with failures.translated("ping", self._address.place):
+            async with asyncio.timeout(PING_SECONDS), self._connection() as connection:
+                await connection.execute("SELECT 1")
+
+    async def _attempt(
+        self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], *, queue: bool
+    ) -> tuple[T, list[Callable[[], None]]]:
+        place = self._address.place
+        async with self._acquired(pool) as connection:
+            tx = PostgresTx(self._runner(connection), self._clock.now())
+            transaction = connection.transaction(isolation="repeatable_read")
+            with failures.translated("begin", place):
+                await transaction.start()
+                if queue:  # LOCK takes no snapshot, so what the transaction then reads is of after its turn came
+                    await connection.execute("LOCK TABLE tcbox_migrations IN SHARE ROW EXCLUSIVE MODE")
+            try:
+                result = await fn(tx)
+                if tx.failure is not None:
+                    raise tx.failure
+            except BaseException:
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.rollback()
+                raise
+            with failures.translated("commit", place):
+                await transaction.commit()
+        return result, tx.callbacks
+
+    def _runner(self, connection: PoolConnectionProxy) -> Runner:
+        return Runner(connection, self.stats, self._address.place)
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        async with self._use() as pool, self._acquired(pool) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _use(self) -> AsyncIterator[asyncpg.Pool]:
+        """The pool, which `close` leaves open until this use of it has ended."""
+        pool = self._pool
+        if pool is None:
+            raise errors.Unavailable(
+                f"the database {self._address.place} is not open: tcbox is starting or stopping; try again"
+            )
+        self._under_way += 1
+        try:
+            yield pool
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
+
+    @contextlib.asynccontextmanager
+    async def _acquired(self, pool: asyncpg.Pool) -> AsyncIterator[PoolConnectionProxy]:
+        with failures.translated("connect", self._address.place):
+            connection = await pool.acquire()
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    """Sums of integers come as Python integers, as they do from SQLite."""
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text")
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdecimal() else float(Decimal(text))
+
+
+def _call(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            log.get("db").exception("a callback after a commit failed")

@@ -1,0 +1,116 @@
+"""The write-ahead log is kept short, also under load and beside long reads, without making writers wait for it.
+
+A log of many pages is copied into the database by a checkpoint on a connection and a thread of its own, while
+transactions go on; what they added meanwhile is copied by the writer between two batches, which takes a few
+milliseconds and lets the log start anew. A log that has grown all the same, because a reader held an old snapshot, is
+cut; close to the limit, writers wait for that reader.
+
+How far the log reaches is read from its file: a frame belongs to it when it bears the salts of the log's header
+(https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tcbox import log
+
+PAGE = 4096
+_HEADER, _FRAME = 32, 24 + PAGE
+MIB = 1 << 20
+# The log is checkpointed when it reaches this size, cut when its file has this size, and never passes this one
+# unless a reader holds the same snapshot for longer than `PATIENCE` milliseconds.
+CHECKPOINT, CUT, LIMIT = 12 * MIB, 32 * MIB, 52 * MIB
+PATIENCE = 10_000
+
+
+class WriteAheadLog:
+    """The log of one database; `connect` opens a further connection to it."""
+
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._path = Path(f"{path}-wal")
+        self._connect = connect
+        self._file = -1
+        self._wanted = threading.Event()
+        self._closing = False
+        self._running = False
+        self._catch_up = False
+        self._cut_at = CUT
+        self._salts = b""
+        self._at = CHECKPOINT
+        self._thread = threading.Thread(target=self._work, name="tcbox-sqlite-checkpoint", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch over the log; the database has been written to, so that its file is there."""
+        self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; may be called twice."""
+        if self._file < 0:
+            return
+        self._closing = True
+        self._wanted.set()
+        self._thread.join()
+        os.close(self._file)
+        self._file = -1
+
+    def due(self) -> bool:
+        """Whether the writer must call `tend` before its next batch; wakes the checkpoint's thread when needed."""
+        if self._catch_up:
+            return True
+        if self._running or not self._long():
+            return False
+        if os.fstat(self._file).st_size >= self._cut_at:
+            return True
+        self._running = True
+        self._wanted.set()
+        return False
+
+    def tend(self, writer: sqlite3.Connection) -> None:
+        """Copy the rest of the log, and cut its file when it has grown; in the writer's thread, between batches."""
+        self._catch_up = False
+        size = os.fstat(self._file).st_size
+        if size < self._cut_at:
+            frames = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+            self._at = frames * _FRAME + CHECKPOINT // 2  # holds if the log cannot start anew, for a reader is in it
+            return
+        writer.execute(f"PRAGMA busy_timeout = {PATIENCE if size >= LIMIT else 0}")
+        try:
+            (held,) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[:1]
+        except sqlite3.OperationalError:
+            held = 1
+        finally:
+            writer.execute("PRAGMA busy_timeout = 0")
+        self._cut_at = size + 4 * MIB if held else CUT
+        if held and size >= LIMIT:
+            log.get("db").warning(
+                "the write-ahead log cannot be cut: a program keeps reading an old state of the database; close it",
+                extra={"file": str(self._path), "bytes": size},
+            )
+
+    def _long(self) -> bool:
+        """Whether the log, not just its file, is longer than it should be."""
+        salts = os.pread(self._file, 8, 16)
+        if salts != self._salts:  # it has started anew
+            self._salts, self._at = salts, CHECKPOINT
+        frame = _HEADER + (self._at // _FRAME) * _FRAME
+        return len(salts) == 8 and os.pread(self._file, 8, frame + 8) == salts
+
+    def _work(self) -> None:
+        connection = self._connect()
+        try:
+            while self._wanted.wait() and not self._closing:
+                self._wanted.clear()
+                try:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                except sqlite3.Error as error:
+                    log.get("db").warning("a checkpoint failed: %s", error, extra={"file": str(self._path)})
+                self._catch_up = True
+                self._running = False
+        finally:
+            connection.close()

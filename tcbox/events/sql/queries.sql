@@ -1,0 +1,29 @@
+-- name: add_event
+-- Write a message into the outbox.
+INSERT INTO events (exchange, routing_key, cc, payload, created)
+VALUES (:exchange, :routing_key, :cc, :payload, :created)
+
+-- name: events_after
+-- The messages that follow an id, oldest first.
+SELECT id, exchange, routing_key, cc, payload, created FROM events
+WHERE id > :after ORDER BY id LIMIT :limit
+
+-- name: last_event
+-- The newest message's id.
+SELECT max(id) FROM events
+
+-- name: get_position
+-- How far a durable subscriber has come.
+SELECT position FROM events_positions WHERE name = :name
+
+-- name: save_position
+-- Keep how far a durable subscriber has come.
+INSERT INTO events_positions (name, position) VALUES (:name, :position)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position
+
+-- name: expire_events
+-- Remove the oldest messages, a limited number, if they are past their time and all subscribers have seen them.
+DELETE FROM events WHERE id IN (
+  SELECT id FROM (SELECT id, created FROM events WHERE id <= :until ORDER BY id LIMIT :limit) AS oldest
+  WHERE created < :before
+)

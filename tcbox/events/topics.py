@@ -1,0 +1,42 @@
+"""Topic patterns: which routing keys a binding takes. `*` is one word, `#` is any number of words.
+
+Source: AMQP 0-9-1, topic exchanges.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    words = pattern.split(".")
+    text = ""
+    for index, word in enumerate(words):
+        first = index == 0
+        if word == "#":
+            text += r"(?:[^.]*(?:\.[^.]*)*)?" if first else r"(?:\.[^.]*)*"
+        else:
+            separator = "" if first else r"\." if words[:index] != ["#"] * index else r"(?:^|\.)"
+            text += separator + (r"[^.]*" if word == "*" else re.escape(word))
+    return re.compile(text)
+
+
+def matches(pattern: str, routing_key: str) -> bool:
+    """Whether the pattern takes the routing key."""
+    return _compiled(pattern).fullmatch(routing_key) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An exchange's full address and a pattern of routing keys."""
+
+    exchange: str
+    pattern: str = "#"
+
+    def takes(self, exchange: str, routing_keys: Iterable[str]) -> bool:
+        """Whether a message to this exchange, with these primary and CC keys, is delivered."""
+        return exchange == self.exchange and (self.pattern == "#" or any(matches(self.pattern, key) for key in routing_keys))

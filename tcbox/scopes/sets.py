@@ -1,0 +1,138 @@
+"""Sets of scopes, the permissions of Taskcluster.
+
+A scope is printable ASCII. In a set, a scope that ends in `*` is a pattern: it satisfies each scope that begins
+with what stands before the star. Source: Taskcluster's manual on scopes, and the order in which the published
+services list them.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+_VALID = re.compile(r"[\x20-\x7e]*")
+_FEW = 12  # up to this many stars, str.startswith with a tuple is quicker than a search
+
+
+class InvalidScope(ValueError):
+    """A scope has other characters than printable ASCII, or is no text."""
+
+    def __init__(self, scope: object) -> None:
+        self.scope = scope
+        super().__init__(f"{scope!r} is not a scope: a scope is text of printable ASCII characters (0x20 to 0x7e); remove the others")
+
+
+def valid_scope(text: object) -> bool:
+    """Whether this is a scope: text of nothing but printable ASCII characters, possibly empty."""
+    return isinstance(text, str) and _VALID.fullmatch(text) is not None
+
+
+def validate(scopes: Iterable[object]) -> None:
+    """Check that each of these is a scope; raises InvalidScope for the first that is not."""
+    for scope in scopes:
+        if not valid_scope(scope):
+            raise InvalidScope(scope)
+
+
+def sort_key(scope: str) -> str:
+    """The key that sorts scopes as published: by character, but `a*` before `a`, and so before all that it implies."""
+    return scope[:-1] + "\x00" if scope[-1:] == "*" else scope + "\x01"
+
+
+def normalise(scopes: Iterable[str]) -> tuple[str, ...]:
+    """The same permissions in the fewest scopes, sorted as published."""
+    kept: list[str] = []
+    prefix = None
+    for scope in sorted(set(scopes), key=sort_key):
+        if prefix is not None and scope.startswith(prefix):
+            continue
+        kept.append(scope)
+        if scope[-1:] == "*":
+            prefix = scope[:-1]
+    return tuple(kept)
+
+
+def _outermost(prefixes: list[str]) -> list[str]:
+    """The prefixes, sorted, less those that begin with another of them."""
+    kept: list[str] = []
+    for prefix in sorted(prefixes):
+        if not kept or not prefix.startswith(kept[-1]):
+            kept.append(prefix)
+    return kept
+
+
+class ScopeSet:
+    """An immutable set of scopes; two are equal when they give the same permissions."""
+
+    __slots__ = ("_exact", "_hash", "_many", "_prefixes", "_scopes")
+
+    def __init__(self, scopes: Iterable[str] = ()) -> None:
+        self._exact = frozenset(scopes)
+        prefixes = [scope[:-1] for scope in self._exact if scope[-1:] == "*"]
+        if len(prefixes) > 1:
+            prefixes = _outermost(prefixes)
+        self._prefixes = tuple(prefixes)
+        self._many = len(prefixes) > _FEW
+        self._scopes: tuple[str, ...] | None = None
+        self._hash: int | None = None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes, none implied by another, sorted as published."""
+        if self._scopes is None:
+            self._scopes = normalise(self._exact) if self._prefixes else tuple(sorted(self._exact))
+        return self._scopes
+
+    def satisfies(self, scope: str) -> bool:
+        """Whether the set has this scope, or a pattern that implies it. A pattern is satisfied only as a whole."""
+        if scope in self._exact:
+            return True
+        prefixes = self._prefixes
+        if not self._many:
+            return scope.startswith(prefixes)
+        place = bisect_right(prefixes, scope)
+        return place > 0 and scope.startswith(prefixes[place - 1])
+
+    def satisfies_all(self, scopes: Iterable[str]) -> bool:
+        """Whether the set satisfies each of these."""
+        return all(map(self.satisfies, scopes))
+
+    def missing(self, scopes: Iterable[str]) -> list[str]:
+        """Those of the scopes that the set does not satisfy, in the order given."""
+        return [scope for scope in scopes if not self.satisfies(scope)]
+
+    def union(self, other: ScopeSet) -> ScopeSet:
+        """What either set gives; one of the two itself, where it has all that the other has."""
+        if other._exact <= self._exact:
+            return self
+        if self._exact <= other._exact:
+            return other
+        return ScopeSet(self._exact | other._exact)
+
+    def intersect(self, other: ScopeSet) -> ScopeSet:
+        """What both sets give."""
+        return ScopeSet([*filter(other.satisfies, self._exact), *filter(self.satisfies, other._exact)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scopes)
+
+    def __len__(self) -> int:
+        return len(self.scopes)
+
+    def __contains__(self, scope: object) -> bool:
+        raise TypeError("a scope set is asked with .satisfies(scope), since patterns imply scopes that are not listed")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ScopeSet) and (self is other or self.scopes == other.scopes)
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(self.scopes)
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"ScopeSet({list(self.scopes)!r})"
+
+
+EMPTY = ScopeSet()

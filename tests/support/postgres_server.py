@@ -1,0 +1,102 @@
+"""A throwaway PostgreSQL server for tests: made when first needed, gone at the end of the process."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+SUPERUSER = "postgres"
+# What is safe for data is of no use here, and slow.
+_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=200")
+
+
+class Server:
+    """A running server that listens on a socket in its own folder."""
+
+    def __init__(self, binaries: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="tcbox-pg-"))
+        self._account = _account()
+        if self._account is not None:
+            os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
+        data = str(self.folder / "data")
+        self._run(binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        command = [str(binaries / "postgres"), "-D", data, "-k", str(self.folder), *settings]
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._identity())
+        self._wait(binaries)
+
+    def url(self, name: str) -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
+
+    def stop(self) -> None:
+        """End the server and remove all that it had."""
+        self._process.send_signal(3)  # SIGQUIT: at once
+        self._process.wait(10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait(self, binaries: Path) -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and self._process.poll() is None:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._run(binaries / "pg_isready", "-q", "-h", str(self.folder))
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
+
+    def _run(self, *command: str | Path) -> None:
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, **self._identity())
+
+    def _identity(self) -> dict[str, object]:
+        if self._account is None:
+            return {}
+        return {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
+
+
+def _account() -> pwd.struct_passwd | None:
+    """Whom to run the server as: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _binaries() -> Path | None:
+    found = shutil.which("initdb")
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
+    candidates = [Path(found).resolve().parent] if found else []
+    return next((f for f in candidates + folders[::-1] if (f / "postgres").exists() and (f / "initdb").exists()), None)
+
+
+@functools.cache
+def _start() -> Server | None:
+    binaries = _binaries()
+    if binaries is None:
+        return None
+    server = Server(binaries)
+    atexit.register(server.stop)
+    return server
+
+
+def server() -> Server:
+    """This process's server. Without PostgreSQL's programs the test fails in CI, and is skipped elsewhere."""
+    running = _start()
+    if running is None:
+        reason = "PostgreSQL's server is not installed: install it (on Debian: apt install postgresql) to run this test"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return running

@@ -1,0 +1,97 @@
+"""What only PostgreSQL has: a server that can go away, and transactions that get in each other's way."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tcbox import clock, db, errors
+from tests.support import databases
+
+HERE = Path(__file__).parent / "db_sample"
+sql = db.load(HERE, "sample")
+migrations = [db.migrations(HERE, "sample")]
+
+
+async def opened(tmp_path: Path, options: str = "") -> db.Database:
+    url = await databases.fresh("postgres", migrations, tmp_path)
+    database = db.connect(url + options, clock=clock.SystemClock())
+    await database.start(migrations)
+    return database
+
+
+async def test_no_server_is_told_clearly() -> None:
+    """A server that does not answer is named, without the password."""
+    database = db.connect("postgresql://tcbox:secret@127.0.0.1:1/tcbox", clock=clock.SystemClock())
+    with pytest.raises(errors.Unavailable, match="tcbox on 127.0.0.1:1 does not answer") as refusal:
+        await database.start([])
+    assert "secret" not in str(refusal.value)
+
+
+async def test_a_lost_connection_is_unavailable_and_then_replaced(tmp_path: Path) -> None:
+    """When the server drops its connections a caller is told to try again, and the next try works."""
+    database = await opened(tmp_path)
+
+    async def cut(tx: Any) -> None:
+        await tx._runner._connection.execute(  # noqa: SLF001
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        )
+
+    async def insert(tx: db.Tx) -> None:
+        await tx.execute(sql.insert_thing, key="a", number=1, body=None, made=tx.now)
+        await cut(tx)
+
+    with pytest.raises(Exception):  # noqa: B017, PT011 (the driver's own error, raised by the test's own statement)
+        await database.transaction(insert)
+    for _ in range(20):
+        try:
+            assert await database.value(sql.count_things) == 0
+            break
+        except errors.Unavailable:
+            await asyncio.sleep(0.05)
+    else:
+        pytest.fail("the database did not come back")
+    await database.close()
+
+
+async def test_a_small_pool_serves_many(tmp_path: Path) -> None:
+    """Callers wait for a connection when there are more of them than connections."""
+    database = await opened(tmp_path, "&pool=2")
+    counts = await asyncio.gather(*(database.value(sql.count_things) for _ in range(40)))
+    assert counts == [0] * 40
+    await database.close()
+
+
+async def test_deadlocks_are_run_again(tmp_path: Path) -> None:
+    """Two transactions that lock the same rows in opposite order both end well."""
+    database = await opened(tmp_path)
+
+    async def make(tx: db.Tx) -> None:
+        await tx.many(sql.insert_thing, [{"key": k, "number": 0, "body": None, "made": 0} for k in ("a", "b")])
+
+    def both(first: str, second: str) -> Any:
+        async def fn(tx: db.Tx) -> None:
+            for key in (first, second):
+                number = await tx.one(sql.get_thing, key=key)
+                assert number is not None
+                await tx.execute(sql.set_number, key=key, number=number["number"] + 1)
+
+        return fn
+
+    await database.transaction(make)
+    await asyncio.gather(*(database.transaction(both(*pair)) for pair in [("a", "b"), ("b", "a")] * 6))
+    for key in ("a", "b"):
+        row = await database.point(sql.get_thing, key=key)
+        assert row is not None
+        assert row["number"] == 12
+    await database.close()
+
+
+@pytest.mark.parametrize("option", ["pool=none", "pool=0", "schema=a-b"])
+def test_options_are_checked(option: str) -> None:
+    """A wrong option in the URL is refused by name before anything is connected."""
+    with pytest.raises(errors.TcboxError, match=option):
+        db.connect(f"postgresql://localhost/tcbox?{option}", clock=clock.SystemClock())

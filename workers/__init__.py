@@ -1,0 +1,1 @@
+"""The workers inside; like any worker elsewhere they speak only the public API."""

@@ -1,0 +1,137 @@
+"""The worker's side of the keeper: one keeper for the worker, one group of processes for each task."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tcbox import log
+
+_LOG = log.get("workers")
+KEEPER_FLAG = "--keep-processes"
+"""First argument that makes a bundled program run the keeper instead of itself."""
+
+
+class KeeperGone(Exception):  # noqa: N818 - what happened
+    """The process that keeps a task's processes has ended: out of memory, or killed."""
+
+
+class CannotStart(Exception):  # noqa: N818 - what happened
+    """A command could not be started; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a command ended: its exit code, or minus the signal that killed it; CPU times in seconds."""
+
+    code: int
+    user: float
+    system: float
+
+
+class Keeper:
+    """Starts the keeper when the first task comes, and again when it has gone."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    async def group(self) -> Group:
+        """A new group of processes."""
+        mine, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._send(theirs)
+            except OSError:
+                self.close()
+                self._send(theirs)
+        reader, writer = await asyncio.open_unix_connection(sock=mine)
+        return Group(reader, writer)
+
+    def close(self) -> None:
+        """End the keeper, and with it every group; may be called twice."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+            self._process = None
+
+    def _send(self, descriptor: socket.socket) -> None:
+        if self._process is None or self._process.poll() is not None or self._channel is None:
+            self._start()
+        assert self._channel is not None
+        socket.send_fds(self._channel, [b"+"], [descriptor.fileno()])
+
+    def _start(self) -> None:
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                _command(), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/", close_fds=True,
+            )  # fmt: skip
+
+
+def _command() -> list[str]:
+    if getattr(sys, "frozen", False):
+        return [sys.executable, KEEPER_FLAG]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py"))]
+
+
+class Group:
+    """All processes of one task; they end when it is closed, or when the worker itself ends, however it does."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def run(self, argv: list[str], *, folder: Path, env: dict[str, str], output: Path) -> Exit:
+        """Run a command to its end, its output appended to a file; processes that it leaves behind go on.
+
+        Raises CannotStart, or KeeperGone.
+        """
+        reply = await self._ask({"argv": argv, "folder": str(folder), "env": env, "output": str(output)})
+        if "fault" in reply:
+            raise CannotStart(reply["fault"])
+        return Exit(reply["code"], reply["user"], reply["system"])
+
+    async def close(self) -> None:
+        """End all processes of the group; returns when they are gone."""
+        if self._writer.is_closing():
+            return
+        try:
+            left = 0
+            reply: dict[str, Any] = {}
+            with contextlib.suppress(KeeperGone):
+                self._writer.write(b"{}\n")
+                while "left" not in reply:
+                    reply = await self._next()
+                left = reply["left"]
+            if left:
+                _LOG.warning("processes of a task could not be ended", extra={"processes": left})
+        finally:
+            self._writer.close()
+
+    async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._writer.write(json.dumps(order).encode() + b"\n")
+            await self._writer.drain()
+        except OSError as error:
+            raise KeeperGone from error
+        return await self._next()
+
+    async def _next(self) -> dict[str, Any]:
+        try:
+            line = await self._reader.readline()
+        except OSError as error:
+            raise KeeperGone from error
+        if not line:
+            raise KeeperGone
+        reply: dict[str, Any] = json.loads(line)
+        return reply

@@ -1,0 +1,202 @@
+"""The proxy that lets a task call the instance without credentials: it signs each request with the task's own.
+
+Paths are as tasks know them: `/api/<service>/v1/…`, the older `/<service>/v1/…`, `/<host>/…` for other hosts,
+`/bewit` to have a URL signed, and `/credentials` to replace the credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tcbox import clock as clocks
+from tcbox import credentials as creds
+from tcbox import errors
+from tcbox.client.http import Credentials, sign
+from tcbox.workers.runs import Run
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp import web
+
+_HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
+_HOP = {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade", "host",
+        "content-length", "authorization"}  # fmt: skip
+_TRIES = 5
+_MOST = 64 * 1024 * 1024
+
+
+class Proxy:
+    """Signs and passes on a task's requests.
+
+    Reclaims are followed by themselves, since the run's present credentials sign each request.
+    """
+
+    def __init__(self, run: Run, session: aiohttp.ClientSession) -> None:
+        self._run, self._session = run, session
+        self._own: Credentials | None = None
+        self._runner: web.ServerRunner | None = None
+
+    async def listen(self, host: str, ports: tuple[int, ...] = (0,)) -> int:
+        """Serve at the first port that can be had, and give it.
+
+        Raises OSError when none can be had.
+        """
+        from aiohttp import web
+
+        sock = _bound(host, ports)
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.5)
+        await runner.setup()
+        await web.SockSite(runner, sock).start()
+        self._runner = runner
+        return int(sock.getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop serving; may be called twice."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    @property
+    def _credentials(self) -> Credentials:
+        return self._own or self._run.credentials
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        from aiohttp import web
+
+        target = request.raw_path
+        if target.startswith("/bewit"):
+            return await self._bewit(request)
+        if target.startswith("/credentials"):
+            return await self._replace(request)
+        try:
+            url = target_url(self._run.http.root_url, target)
+        except ValueError as error:
+            return web.Response(status=404, text=f"{error}\n")
+        return await self._forward(request, url)
+
+    async def _replace(self, request: web.BaseRequest) -> web.StreamResponse:
+        from aiohttp import web
+
+        if request.method != "PUT":
+            return web.Response(status=405, text="Credentials are replaced by PUT.\n")
+        try:
+            given = msgspec.json.decode(await request.read())
+            self._own = Credentials(given["clientId"], given["accessToken"], given.get("certificate") or None)
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+            return web.Response(status=400, text="Credentials are JSON with clientId, accessToken and, when they are temporary, certificate.\n")
+        return web.Response()
+
+    async def _bewit(self, request: web.BaseRequest) -> web.StreamResponse:
+        from aiohttp import web
+
+        url = (await request.text()).strip()
+        if "://" not in url:
+            return web.Response(status=400, text=f"{url!r} is not a URL: send the URL to sign as the body.\n")
+        mine = self._credentials
+        ext = creds.certificate_ext(mine.certificate) if mine.certificate else ""
+        bewit = creds.make_bewit(mine.client_id, mine.access_token, url=url, expires_ms=self._run.clock.now() + clocks.HOUR, ext=ext)
+        signed = f"{url}{'&' if '?' in url else '?'}bewit={bewit}"
+        return web.Response(status=303, headers={"Location": signed}, text=signed)
+
+    async def _forward(self, request: web.BaseRequest, url: str) -> web.StreamResponse:
+        import aiohttp
+        from aiohttp import web
+
+        body = await _body(request)
+        why = ""
+        for attempt in range(_TRIES):
+            if attempt:
+                await asyncio.sleep(0.1 * 2**attempt)
+            try:
+                async with self._send(request, url, body) as reply:
+                    if reply.status < 500 or attempt == _TRIES - 1:
+                        return await self._answer(request, reply, url)
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
+        return web.Response(status=502, text=f"{url} does not answer: {why}\n")
+
+    def _send(self, request: web.BaseRequest, url: str, body: bytes) -> Any:
+        import aiohttp
+        from yarl import URL
+
+        headers: Any = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP]
+        content_type = request.headers.get("Content-Type")
+        headers.append(("Authorization", _signed(self._credentials, request.method, url, body, content_type, self._run.clock.now())))
+        skip = [] if "User-Agent" in request.headers else ["User-Agent"]
+        if content_type is None:
+            skip.append("Content-Type")
+        return self._session.request(
+            request.method, URL(url, encoded=True), data=body or None, headers=headers, allow_redirects=False, skip_auto_headers=skip,
+            timeout=aiohttp.ClientTimeout(total=None, connect=30, sock_read=300),
+        )  # fmt: skip
+
+    async def _answer(self, request: web.BaseRequest, reply: aiohttp.ClientResponse, url: str) -> web.StreamResponse:
+        from aiohttp import web
+
+        response = web.StreamResponse(status=reply.status, reason=reply.reason)
+        for name, value in reply.headers.items():
+            if name.lower() not in _HOP and name.lower() != "content-encoding":  # the client has decoded the body
+                response.headers.add(name, value)
+        response.headers["X-Taskcluster-Endpoint"] = url
+        response.headers["X-Taskcluster-Proxy-Temp-ClientId" if self._credentials.certificate else "X-Taskcluster-Proxy-Perm-ClientId"] = self._credentials.client_id
+        await response.prepare(request)
+        async for chunk in reply.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def target_url(root_url: str, target: str) -> str:
+    """The URL that a request to the proxy goes to, percent-encoding untouched.
+
+    Raises ValueError with a message for the task when there is none.
+    """
+    path, mark, query = target.partition("?")
+    first, _, rest = path.lstrip("/").partition("/")
+    if first == "api":
+        service, _, below = rest.partition("/")
+        version, _, below = below.partition("/")
+        if not service or not version:
+            raise ValueError(f"{path} is no API path: call /api/<service>/v1/…")
+        return f"{root_url}/api/{service}/{version}/{below}{mark}{query}"
+    if _HOST.fullmatch(first) is None:
+        raise ValueError(f"{first!r} is neither a service nor a host: call /api/<service>/v1/…")
+    if "." in first:
+        return f"https://{first}/{rest}{mark}{query}"
+    return f"{root_url}/api/{first}/{rest}{mark}{query}"
+
+
+def _signed(mine: Credentials, verb: str, url: str, body: bytes, content_type: str | None, now: int) -> str:
+    if body and content_type != "application/json":
+        return sign(mine, verb, url, None, now)  # the payload's hash is optional; the type would have to match what is sent
+    return sign(mine, verb, url, body or None, now)
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > _MOST:
+            raise errors.InputTooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _bound(host: str, ports: tuple[int, ...]) -> socket.socket:
+    for port in ports:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError:
+            sock.close()
+            if port == ports[-1]:
+                raise
+        else:
+            return sock
+    raise OSError("no port to listen on was given")

@@ -1,0 +1,90 @@
+"""Runs one worker, in the box's process or in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+
+from tcbox import clock as clocks
+from tcbox.client.http import Http
+from tcbox.workers.claims import Claims, Performer
+from tcbox.workers.lifecycle import Tools
+from tcbox.workers.livelog import LiveLogs
+from tcbox.workers.settings import WorkerSettings
+
+
+async def run(settings: WorkerSettings, *, http: Http, clock: clocks.Clock, stop: asyncio.Event, live_logs: LiveLogs | None = None) -> None:
+    """Serve task queues until `stop` is set and what was running has ended; then clean up and return.
+
+    Args:
+        http: calls the instance with credentials that have the scopes of `scopes`.
+        live_logs: where running tasks' logs are shown; without, the worker serves them itself.
+
+    Raises tcbox.errors.TcboxError when the worker cannot work here, such as without a Docker engine.
+    """
+    async with AsyncExitStack() as stack:
+        performer = await _performer(settings, clock, stack, live_logs)
+        await Claims(settings, http, clock, performer).serve(stop)
+
+
+def scopes(settings: WorkerSettings) -> list[str]:
+    """The scopes that a worker's credentials need."""
+    names = [*settings.task_queues, *settings.serve]
+    needed = [f"queue:worker-id:{settings.worker_group}/{settings.worker_id}"]
+    for name in names:
+        needed += [f"queue:claim-work:{name.partition('*')[0]}{'*' if '*' in name else ''}"]
+    if settings.serve:
+        needed += ["queue:list-task-queues", "queue:pending-count:*"]
+    return needed + [f"purge-cache:purge-requests:{settings.task_queue_id}"] * (settings.kind != "builtin")
+
+
+async def _performer(settings: WorkerSettings, clock: clocks.Clock, stack: AsyncExitStack, live_logs: LiveLogs | None) -> Performer:
+    if settings.kind == "builtin":
+        from tcbox.workers.builtin.worker import Builtin
+
+        return Builtin()
+    import aiohttp
+
+    runs = settings.folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64), auto_decompress=True))
+    if live_logs is None:
+        live_logs = LiveLogs(settings.live_log_host, settings.live_log_port, settings.live_log_url)
+        stack.push_async_callback(live_logs.close)
+    tools = Tools(settings, session, live_logs, runs)
+    if settings.kind == "docker":
+        from tcbox.workers.docker.worker import Docker
+
+        return await Docker.start(tools, stack)
+    from tcbox.workers.host.worker import Host
+
+    return await Host.start(tools, stack)
+
+
+async def run_alone(settings: WorkerSettings, *, root_url: str, credentials: object, clock: clocks.Clock) -> None:
+    """Run one worker in this process until SIGTERM or SIGINT; a second signal ends it without grace."""
+    import signal
+
+    import aiohttp
+
+    from tcbox.client.http import Credentials
+
+    if not isinstance(credentials, Credentials):
+        raise TypeError("credentials must be a tcbox.client.http.Credentials")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as session:
+        worker = asyncio.ensure_future(run(settings, http=Http(root_url, credentials, session=session, clock=clock), clock=clock, stop=stop))
+
+        def ask() -> None:
+            worker.cancel() if stop.is_set() else stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ask)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
