@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
@@ -58,5 +59,25 @@ def setup(stream: IO[str] | None = None, *, json: bool = False, level: str = "in
     handler.setFormatter(Json() if json else Lines())
     root = logging.getLogger("tcbox")
     root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    root.propagate = False
+
+
+def to_file(path: Path, *, level: str = "info", terminal: bool = True) -> None:
+    """Keep the log in a file, a JSON object a line, and show warnings and errors on the terminal.
+
+    The file is set aside as `.1` to `.3` whenever it has grown to 16 MiB.
+    """
+    from logging.handlers import RotatingFileHandler
+
+    kept = RotatingFileHandler(path, maxBytes=16 * 1024 * 1024, backupCount=3, encoding="utf-8")
+    kept.setFormatter(Json())
+    root = logging.getLogger("tcbox")
+    root.handlers[:] = [kept]
+    if terminal:
+        shown = logging.StreamHandler(sys.stderr)
+        shown.setFormatter(Lines())
+        shown.setLevel(logging.WARNING)
+        root.addHandler(shown)
     root.setLevel(level.upper())
     root.propagate = False

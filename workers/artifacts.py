@@ -53,7 +53,7 @@ class Uploads:
     async def _one(self, item: files.Found | files.Missing) -> None:
         async with self._gate:
             if item.name in self.reserved:
-                self._log.warn(f"The artifact {item.name} of the payload is not uploaded: {self.reserved[item.name]} has that name.")
+                self._log.caution(f"The artifact {item.name} of the payload is not uploaded: {self.reserved[item.name]} has that name.")
                 return
             try:
                 if isinstance(item, files.Missing):
@@ -72,9 +72,9 @@ class Uploads:
         payload = {"storageType": "error", "expires": item.wanted.expires or self._run.expires, "reason": item.reason, "message": item.message[:4096]}
         await self.create(item.name, payload)
         if item.wanted.optional:
-            self._log.info(f"{item.message}: it is optional.")
+            self._log.say(f"{item.message}; the task does not fail for that.")
         else:
-            self._log.error(f"{item.reason}: {item.message}")
+            self._log.fault(f"{item.reason}: {item.message}")
         raise outcomes.failed(f"{item.reason}: {item.message}")
 
     async def file(self, name: str, path: Path, content_type: str, content_encoding: str, expires: str | None = None) -> None:
@@ -148,6 +148,7 @@ class Uploads:
 def _pack(path: Path, packed: IO[bytes]) -> None:
     with path.open("rb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=6, mtime=0) as out:
         shutil.copyfileobj(file, out, 1024 * 1024)
+    packed.flush()
 
 
 def _length(body: bytes | IO[bytes]) -> int:

@@ -25,7 +25,7 @@ class Performer(Protocol):
     """Runs claimed tasks, one call each, several at once.
 
     Implementers must return how the run ended and never raise for the task's sake, must end soon when the run is
-    aborted, and must leave nothing of it behind.
+    aborted, and must leave nothing of it behind but what `run.after` will remove.
     """
 
     async def perform(self, run: Run) -> Outcome:
@@ -143,6 +143,7 @@ class Claims:
             await report(run, outcome)
         finally:
             keeper.cancel()
+            await run.tidy()
 
     # -- draining
 

@@ -18,7 +18,7 @@ def standard(run: Run, settings: WorkerSettings) -> dict[str, str]:
         "TASK_ID": run.task_id,
         "RUN_ID": str(run.run_id),
         "TASK_GROUP_ID": run.task_group_id,
-        "TASKCLUSTER_ROOT_URL": run.http.root_url,
+        "TASKCLUSTER_ROOT_URL": settings.root_url or run.http.root_url,
         "TASKCLUSTER_WORKER_LOCATION": settings.location,
         "TASKCLUSTER_INSTANCE_TYPE": settings.instance_type,
     }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tcbox import clock as clocks
 from tcbox import log as logs
+from tcbox.client.http import Http
 from tcbox.workers import artifacts, files, outcomes
 from tcbox.workers.livelog import LiveLogs
 from tcbox.workers.outcomes import Outcome, RunEnded
@@ -44,10 +45,12 @@ class Tools:
     """What every run of a worker uses.
 
     Attributes:
+        http: calls the instance with the worker's own credentials.
         folder: where each run has a folder of its own.
     """
 
     settings: WorkerSettings
+    http: Http
     session: aiohttp.ClientSession
     live_logs: LiveLogs
     folder: Path
@@ -86,12 +89,12 @@ async def perform(run: Run, tools: Tools, make: MakeJob) -> Outcome:
     """
     folder = tools.folder / run.name
     folder.mkdir(parents=True)
+    run.after(lambda: remove(folder))
     log = TaskLog(folder / "log", run.clock)
     try:
         return await _Course(run, tools, folder, log).follow(make)
     finally:
         log.finish()
-        remove(folder)
 
 
 class _Course:
@@ -112,13 +115,15 @@ class _Course:
             started = time.monotonic()
             try:
                 outcome = await self._attempt(self.run.unless_aborted(job.execute()))
-                self.log.info("=== Task Finished ===")
-                self.log.info(f"Task Duration: {time.monotonic() - started:.3f} seconds")
+                self.log.say("=== Task Finished ===")
+                self.log.say(f"Task Duration: {time.monotonic() - started:.3f} seconds")
                 if outcome.state in ("completed", "failed") or outcome.reason == "intermittent-task":
                     left = await self._attempt(self._leave(job))
                     outcome = left if outcome.state == "completed" or left.state == "lost" else outcome
             finally:
-                await self._attempt(_done(job.close()))
+                closed = await self._attempt(_done(job.close()))
+            if outcome.state == "completed":
+                outcome = closed
         return await self._end(outcome)
 
     async def _leave(self, job: Job) -> Outcome:
@@ -142,11 +147,11 @@ class _Course:
 
     def _introduce(self) -> None:
         settings = self.tools.settings
-        self.log.info(f"Task ID: {self.run.task_id}")
-        self.log.info(f"Run ID: {self.run.run_id}")
-        self.log.info(f"Task Queue: {self.run.task['taskQueueId']}")
-        self.log.info(f"Worker: {settings.worker_group}/{settings.worker_id} ({settings.kind})")
-        self.log.info("=== Task Starting ===")
+        self.log.say(f"Task ID: {self.run.task_id}")
+        self.log.say(f"Run ID: {self.run.run_id}")
+        self.log.say(f"Task Queue: {self.run.task['taskQueueId']}")
+        self.log.say(f"Worker: {settings.worker_group}/{settings.worker_id} ({settings.kind})")
+        self.log.say("=== Task Starting ===")
 
     def _reserve(self) -> None:
         for name, what in ((self.names.backing, "the log"), (self.names.live, "the live log")):
@@ -182,7 +187,7 @@ class _Course:
 
     async def _end(self, outcome: Outcome) -> Outcome:
         if outcome.message:
-            self.log.error(outcome.message)
+            self.log.fault(outcome.message)
         self.log.finish()
         try:
             await self._keep_log()
@@ -212,7 +217,7 @@ async def _done(work: Any) -> Outcome:
 def remove(folder: Path) -> None:
     """Remove a folder and all below it, also where the task took rights away; what resists is left and told of."""
 
-    def unlock(function: Callable[..., Any], path: str, info: Any) -> None:
+    def unlock(function: Callable[..., Any], path: str, _: Any) -> None:
         with contextlib.suppress(OSError):
             os.chmod(os.path.dirname(path), stat.S_IRWXU)
             os.chmod(path, stat.S_IRWXU, follow_symlinks=False) if not os.path.islink(path) else None

@@ -17,6 +17,7 @@ from tcbox import clock as clocks
 from tcbox import credentials as creds
 from tcbox import errors
 from tcbox.client.http import Credentials, sign
+from tcbox.credentials import bewit
 from tcbox.workers.runs import Run
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Proxy:
         from aiohttp import web
 
         sock = _bound(host, ports)
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.5)
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None, auto_decompress=False), shutdown_timeout=0.5)
         await runner.setup()
         await web.SockSite(runner, sock).start()
         self._runner = runner
@@ -98,9 +99,9 @@ class Proxy:
         if "://" not in url:
             return web.Response(status=400, text=f"{url!r} is not a URL: send the URL to sign as the body.\n")
         mine = self._credentials
-        ext = creds.certificate_ext(mine.certificate) if mine.certificate else ""
-        bewit = creds.make_bewit(mine.client_id, mine.access_token, url=url, expires_ms=self._run.clock.now() + clocks.HOUR, ext=ext)
-        signed = f"{url}{'&' if '?' in url else '?'}bewit={bewit}"
+        ext = creds.make_ext(mine.certificate) if mine.certificate else ""
+        code = bewit.make(mine.client_id, mine.access_token, url=url, expires_ms=self._run.clock.now() + clocks.HOUR, ext=ext)
+        signed = f"{url}{'&' if '?' in url else '?'}bewit={code}"
         return web.Response(status=303, headers={"Location": signed}, text=signed)
 
     async def _forward(self, request: web.BaseRequest, url: str) -> web.StreamResponse:

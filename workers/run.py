@@ -24,7 +24,7 @@ async def run(settings: WorkerSettings, *, http: Http, clock: clocks.Clock, stop
     Raises tcbox.errors.TcboxError when the worker cannot work here, such as without a Docker engine.
     """
     async with AsyncExitStack() as stack:
-        performer = await _performer(settings, clock, stack, live_logs)
+        performer = await _performer(settings, http, clock, stack, live_logs)
         await Claims(settings, http, clock, performer).serve(stop)
 
 
@@ -39,7 +39,7 @@ def scopes(settings: WorkerSettings) -> list[str]:
     return needed + [f"purge-cache:purge-requests:{settings.task_queue_id}"] * (settings.kind != "builtin")
 
 
-async def _performer(settings: WorkerSettings, clock: clocks.Clock, stack: AsyncExitStack, live_logs: LiveLogs | None) -> Performer:
+async def _performer(settings: WorkerSettings, http: Http, clock: clocks.Clock, stack: AsyncExitStack, live_logs: LiveLogs | None) -> Performer:
     if settings.kind == "builtin":
         from tcbox.workers.builtin.worker import Builtin
 
@@ -52,14 +52,14 @@ async def _performer(settings: WorkerSettings, clock: clocks.Clock, stack: Async
     if live_logs is None:
         live_logs = LiveLogs(settings.live_log_host, settings.live_log_port, settings.live_log_url)
         stack.push_async_callback(live_logs.close)
-    tools = Tools(settings, session, live_logs, runs)
+    tools = Tools(settings, http, session, live_logs, runs)
     if settings.kind == "docker":
         from tcbox.workers.docker.worker import Docker
 
-        return await Docker.start(tools, stack)
+        return await Docker.start(tools, clock, stack)
     from tcbox.workers.host.worker import Host
 
-    return await Host.start(tools, stack)
+    return await Host.start(tools, clock, stack)
 
 
 async def run_alone(settings: WorkerSettings, *, root_url: str, credentials: object, clock: clocks.Clock) -> None:

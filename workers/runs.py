@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from tcbox import clock as clocks
@@ -31,6 +31,7 @@ class Run:
         self.run_id: int = claim["runId"]
         self.task_group_id: str = claim["status"]["taskGroupId"]
         self._aborted: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._after: list[Callable[[], None]] = []
         self.http = http
         self.adopt(claim)
 
@@ -52,6 +53,16 @@ class Run:
         """When the task expires, and so the latest that its artifacts may."""
         expires: str = self.task["expires"]
         return expires
+
+    def after(self, work: Callable[[], None]) -> None:
+        """Have blocking work done once the run's end has been reported: tidying that nobody should wait for."""
+        self._after.append(work)
+
+    async def tidy(self) -> None:
+        """Do what is to be done after the run, in a thread."""
+        work, self._after = self._after, []
+        if work:
+            await asyncio.to_thread(lambda: [each() for each in work])
 
     async def call(self, method: str, *args: str, payload: Any = None) -> Any:
         """Call a queue method that concerns this run, with the run's credentials."""
@@ -78,7 +89,7 @@ class Run:
         finally:
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
+                with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
         if self._aborted.done() and (task.cancelled() or task.exception() is not None):
             raise outcomes.RunEnded(self._aborted.result())

@@ -59,6 +59,12 @@ class WorkerSettings:
     docker_url: str = "unix:///var/run/docker.sock"
     """Where the Docker engine listens: a `unix://` or `tcp://` address."""
 
+    keep_caches: bool = True
+    """Whether caches in Docker volumes outlive the worker; False for instances that leave nothing behind."""
+
+    root_url: str | None = None
+    """TASKCLUSTER_ROOT_URL for tasks, when they reach the instance by another address than the worker calls it at."""
+
     location: str | None = None
     """TASKCLUSTER_WORKER_LOCATION for tasks: a JSON object as text; unset when None."""
 

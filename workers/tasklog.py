@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 from tcbox import clock as clocks
+from tcbox import log as logs
+
+_LOG = logs.get("workers")
 
 
 class TaskLog:
@@ -22,23 +25,26 @@ class TaskLog:
         self.path = path
         self.finished = False
         self._clock = clock
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes) -> None:
-        """Append bytes as they are; nothing once the log is finished."""
+        """Append bytes as they are; nothing once the log is finished. What the disk has no room for is left out."""
         view = memoryview(data)
-        while view and not self.finished:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view and not self.finished:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            _LOG.warning("a task's log lacks what could not be written", extra={"path": str(self.path), "bytes": len(view), "error": str(error)})
 
-    def info(self, message: str) -> None:
+    def say(self, message: str) -> None:
         """Append what the worker has to say, each line with the time."""
         self._lines(f"[taskcluster {clocks.to_wire(self._clock.now())}] ", message)
 
-    def warn(self, message: str) -> None:
+    def caution(self, message: str) -> None:
         """Append a warning."""
         self._lines(f"[taskcluster:warn {clocks.to_wire(self._clock.now())}] ", message)
 
-    def error(self, message: str) -> None:
+    def fault(self, message: str) -> None:
         """Append what went wrong."""
         self._lines("[taskcluster:error] ", message)
 
@@ -49,4 +55,9 @@ class TaskLog:
             os.close(self._fd)
 
     def _lines(self, prefix: str, message: str) -> None:
-        self.write("".join(f"{prefix}{line}\n" for line in message.split("\n")).encode(errors="replace"))
+        start = "" if self.finished or self._at_line_start() else "\n"
+        self.write((start + "".join(f"{prefix}{line}\n" for line in message.split("\n"))).encode(errors="replace"))
+
+    def _at_line_start(self) -> bool:
+        size = os.fstat(self._fd).st_size
+        return size == 0 or os.pread(self._fd, 1, size - 1) == b"\n"

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from tcbox import db, errors
 from tcbox import clock as clocks
-from tcbox.services.queue import definitions, priorities, store, transitions
+from tcbox import db, errors
+from tcbox.services.queue import definitions, priorities, transitions
 from tcbox.services.queue import status as statuses
 from tcbox.services.queue.alarms import Alarms
 from tcbox.services.queue.changes import Changes
 from tcbox.services.queue.definitions import Definition
+from tcbox.services.queue.numbers import Numbers
 from tcbox.services.queue.status import Status
 from tcbox.services.queue.store import Task, sql
 from tcbox.services.queue.transitions import Announcement
@@ -37,6 +38,7 @@ class Creation:
         self._changes = changes
         self._alarms = alarms
         self._deadline_delay = deadline_delay
+        self._numbers = Numbers()
 
     async def create(self, definition: Definition) -> Status:
         """Create a task, or find that this very task is there already; its status.
@@ -61,17 +63,21 @@ class Creation:
         change = None if blocked else transitions.schedule(initial, tx.now)
         after = initial if change is None else change.after
         tags = _encode(document["tags"])
-        row_id = await tx.value(
-            sql.insert_task, task_id=definition.task_id, task_group_id=initial.task_group_id,
+        row_id = self._numbers.next(tx.now)
+        inserted = await tx.execute(
+            sql.insert_task, id=row_id, task_id=definition.task_id, task_group_id=initial.task_group_id,
             task_queue_id=initial.task_queue_id, priority=priorities.LEVEL[initial.priority],
             deadline=definition.deadline, expires=definition.expires, state=after.state, blocked=blocked,
             pending_rank=priorities.rank(initial.priority, tx.now) if change else None,
             routes=_encode(document["routes"]).decode(), tags=tags.decode(), status=statuses.encode(after),
         )  # fmt: skip
-        if row_id is None:
+        if not inserted:
             return None
         await tx.execute(sql.insert_definition, id=row_id, definition=text)
-        task = Task(row_id, definition.deadline, definition.expires, False, document["routes"], msgspec.Raw(tags), after)
+        task = Task(
+            id=row_id, deadline=definition.deadline, expires=definition.expires, ever_resolved=False,
+            routes=document["routes"], tags=msgspec.Raw(tags), status=after,
+        )  # fmt: skip
         await self._changes.announce(tx, task, initial, _DEFINED)
         if change is not None:
             await self._changes.announce(tx, task, after, change.announcements)

@@ -5,6 +5,7 @@ Source: the queue's schemas `create-task-request` and `task`, and the descriptio
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from tcbox.services.queue.status import Status
 DRIFT = 15 * clock.MINUTE
 """How far a caller's clock may be off, in ms."""
 
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -69,7 +71,7 @@ def task_queue(request: dict[str, Any]) -> tuple[str, str, str]:
         joined = f"{provisioner_id}/{worker_type}"
         if task_queue_id and task_queue_id != joined:
             raise errors.InputError(
-                "taskQueueId {taskQueueId} must match \"provisionerId/workerType\", which is {joined}: leave one of them out, "
+                'taskQueueId {taskQueueId} must match "provisionerId/workerType", which is {joined}: leave one of them out, '
                 "or make them agree",
                 taskQueueId=task_queue_id, joined=joined, provisionerId=provisioner_id, workerType=worker_type,
             )  # fmt: skip
@@ -104,9 +106,9 @@ def complete(task_id: str, request: dict[str, Any], now: int, limits: Limits) ->
         "routes": request["routes"],
         "priority": request["priority"],
         "retries": request["retries"],
-        "created": clock.to_wire(created),
-        "deadline": clock.to_wire(deadline),
-        "expires": clock.to_wire(expires),
+        "created": _canonical(request["created"], created),
+        "deadline": _canonical(request["deadline"], deadline),
+        "expires": _canonical(request.get("expires") or "", expires),
         "scopes": request["scopes"],
         "payload": request["payload"],
         "metadata": request["metadata"],
@@ -177,6 +179,11 @@ def _times(request: dict[str, Any], now: int, limits: Limits) -> tuple[int, int,
             "`expires` cannot be before `deadline`: {expires} is before {deadline}", expires=request["expires"], **details
         )
     return created, deadline, expires
+
+
+def _canonical(text: str, time: int) -> str:
+    """The time as the API writes it; most callers write it so already."""
+    return text if _CANONICAL(text) else clock.to_wire(time)
 
 
 def moment(request: dict[str, Any], name: str) -> int:

@@ -39,6 +39,7 @@ class Loops:
 
     def __init__(
         self,
+        *,
         database: db.Database,
         clock: clocks.Clock,
         changes: Changes,
@@ -46,7 +47,6 @@ class Loops:
         sightings: Sightings,
         alarms: Alarms,
         artifact_store: ArtifactStore | None,
-        *,
         deadline_delay: int,
         expiration_delay: int,
     ) -> None:

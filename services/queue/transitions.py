@@ -67,13 +67,13 @@ def rerun(task: Status, now: int, retries: int) -> Change | None:
     return Change(task, after, (Announcement("pending", after.last_run_id),))
 
 
-def claim(task: Status, run_id: int, now: int, taken_until: int, worker_group: str, worker_id: str) -> Change | None:
-    """A worker takes the pending run, until a time."""
+def claim(task: Status, run_id: int, now: int, taken_until: int, worker: tuple[str, str]) -> Change | None:
+    """A worker, given by its group and id, takes the pending run until a time."""
     run = _last(task, run_id, "pending")
     if run is None:
         return None
     running = structs.replace(
-        run, state="running", worker_group=worker_group, worker_id=worker_id,
+        run, state="running", worker_group=worker[0], worker_id=worker[1],
         taken_until=clock.to_wire(taken_until), started=clock.to_wire(now),
     )  # fmt: skip
     after = structs.replace(task, state="running", runs=(*task.runs[:-1], running))

@@ -6,6 +6,7 @@ Only as many are woken as there are tasks, so that a new task does not set all i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 
 from tcbox import clock as clocks
@@ -87,6 +88,10 @@ class Waiters:
     def drain(self) -> None:
         """Send home all who wait, now and from now on."""
         self.draining = True
+        self.send_home()
+
+    def send_home(self) -> None:
+        """Let all who wait now go without a task."""
         for queue in self._queues.values():
             for waiter in queue:
                 _settle(waiter.future)
@@ -102,10 +107,8 @@ class Waiters:
             timer.cancel()
 
     def _leave(self, queue: deque[Waiter], waiter: Waiter) -> None:
-        try:
+        with contextlib.suppress(ValueError):
             queue.remove(waiter)
-        except ValueError:
-            pass
         if not queue and self._queues.get(waiter.task_queue_id) is queue:
             del self._queues[waiter.task_queue_id]
 

@@ -14,5 +14,6 @@ api = Api(
     A document is sealed before it is stored, with a key that lies apart from the database, and is deleted once the
     time given with it has passed.
     """,
+    params={"name": r"^[^\x00]+$"},
 )
 Monitoring = monitoring.declare(api)

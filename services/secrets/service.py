@@ -18,19 +18,19 @@ _log = log.get("secrets")
 
 
 class LoopSpec(NamedTuple):
-    """Work that the service does by itself: a name, the pause between two turns in ms, and one turn."""
+    """Work that the service does by itself: `run` is awaited again and again, `interval_ms` apart."""
 
     name: str
     interval_ms: int
-    turn: Callable[[], Awaitable[None]]
+    run: Callable[[], Awaitable[None]]
 
 
 class Service:
     """Secrets, sealed with the given key.
 
     Args:
+        audit: where changes are recorded, such as the auth service's; None to record none.
         expire_interval_ms: pause between two sweeps for expired secrets; until swept, they are there but not readable.
-        history_ms: how long the record of changes is kept.
     """
 
     name = "secrets"
@@ -46,12 +46,11 @@ class Service:
         database: db.Database,
         sealer: Sealer,
         clock: clocks.Clock,
+        audit: store.Audit | None = None,
         expire_interval_ms: int = clocks.HOUR,
-        history_ms: int = 365 * clocks.DAY,
     ) -> None:
-        self.store = store.Store(database=database, sealer=sealer)
+        self.store = store.Store(database=database, sealer=sealer, audit=audit)
         self._clock = clock
-        self._history_ms = history_ms
         self.loops = [LoopSpec("expire-secrets", expire_interval_ms, self.expire)]
 
     async def start(self, stack: AsyncExitStack) -> None:
@@ -62,8 +61,7 @@ class Service:
         return [Secrets(store=self.store, clock=self._clock)]
 
     async def expire(self) -> None:
-        """Forget what has expired, and records that are old."""
+        """Forget what has expired."""
         count = await self.store.expire(client_id=CLIENT_ID)
-        await self.store.forget_history(self._clock.now() - self._history_ms)
         if count:
             _log.info("forgot expired secrets", extra={"count": count})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tcbox import db
 from tcbox.credentials.sealed import Sealer
@@ -22,12 +22,25 @@ class Secret(NamedTuple):
     expires: int
 
 
-class Store:
-    """The secrets of an instance, and the record of who changed them."""
+class Audit(Protocol):
+    """The record of who changed what, which the auth service answers questions from."""
 
-    def __init__(self, *, database: db.Database, sealer: Sealer) -> None:
+    async def record(self, tx: db.Tx, entity_type: str, entity_id: str, action: str, by: str) -> None:
+        """Record a change in the transaction that makes it."""
+        ...
+
+
+class Store:
+    """The secrets of an instance.
+
+    Args:
+        audit: where changes are recorded; None to record none.
+    """
+
+    def __init__(self, *, database: db.Database, sealer: Sealer, audit: Audit | None = None) -> None:
         self._database = database
         self._sealer = sealer
+        self._audit = audit
 
     async def put(self, name: str, value: bytes, expires: int, *, client_id: str) -> None:
         """Keep a value, JSON text, under a name until it expires (ms); it replaces what was there."""
@@ -37,7 +50,8 @@ class Store:
             action = UPDATED if await tx.execute(sql.replace_secret, name=name, expires=expires, sealed=sealed) else CREATED
             if action == CREATED:
                 await tx.execute(sql.add_secret, name=name, expires=expires, sealed=sealed)
-            await tx.execute(sql.add_history, name=name, client_id=client_id, action=action, now=tx.now)
+            if self._audit is not None:
+                await self._audit.record(tx, "secret", name, action, client_id)
 
         await self._database.transaction(put)
 
@@ -46,7 +60,8 @@ class Store:
 
         async def remove(tx: db.Tx) -> None:
             await tx.execute(sql.remove_secret, name=name)
-            await tx.execute(sql.add_history, name=name, client_id=client_id, action=DELETED, now=tx.now)
+            if self._audit is not None:
+                await self._audit.record(tx, "secret", name, DELETED, client_id)
 
         await self._database.transaction(remove)
 
@@ -73,17 +88,12 @@ class Store:
         async def expire(tx: db.Tx) -> int:
             names = [row["name"] for row in await tx.all(sql.list_expired, now=tx.now, limit=_BATCH)]
             gone = [name for name in names if await tx.execute(sql.remove_expired, name=name, now=tx.now)]
-            await tx.many(sql.add_history, [{"name": name, "client_id": client_id, "action": EXPIRED, "now": tx.now} for name in gone])
+            if self._audit is not None:
+                for name in gone:
+                    await self._audit.record(tx, "secret", name, EXPIRED, client_id)
             return len(gone)
 
         return await self._database.transaction(expire)
-
-    async def forget_history(self, before: int) -> int:
-        """Remove the records of changes before a time (ms); gives how many."""
-        total = 0
-        while count := await self._database.transaction(lambda tx: tx.execute(sql.forget_history, before=before, limit=_BATCH)):
-            total += count
-        return total
 
 
 def _context(name: str) -> str:

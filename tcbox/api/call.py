@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from tcbox import errors
 from tcbox.api import refusals
 from tcbox.credentials import Failure, Success
+from tcbox.scopes import EMPTY
 
 if TYPE_CHECKING:
+    from tcbox.api import wire
     from tcbox.api.declare import Method
+    from tcbox.api.dispatch import Authenticator
     from tcbox.scopes import ScopeSet
 
 Identity = Success | Failure
+AUTH_FAILED = "auth-failed:auth-failed"
+"""The published stand-in for the client id of a caller whose credentials are not valid."""
+_URL = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +41,19 @@ class Encoded:
 
 
 def Redirect(url: str, body: Any = None, status: int = 303) -> Reply:  # noqa: N802 - reads as a kind of Reply
-    """An answer that sends the caller elsewhere, with a JSON body for those who do not follow."""
-    return Reply(body, status, {"location": url})
+    """An answer that sends the caller elsewhere, with a JSON body for those who do not follow.
+
+    What may not stand in a URL, such as a line break from the name of an artifact, is percent-encoded.
+    """
+    return Reply(body, status, {"location": quote(url, safe=_URL)})
+
+
+class Identifier(Protocol):
+    """Finds out who made a request."""
+
+    def identify(self, request: wire.Request, authenticator: Authenticator | None = None) -> Identity | Awaitable[Identity]:
+        """A Success, also for the anonymous caller, or a Failure; now or when awaited."""
+        ...
 
 
 class Call:
@@ -47,35 +65,38 @@ class Call:
         request_id: as in `X-Request-Id`.
     """
 
-    __slots__ = ("_identify", "_identity", "authorized", "method", "params", "payload", "query", "request_id", "source_ip")
+    __slots__ = ("_identifier", "_identity", "_request", "authorized", "method", "params", "payload", "query", "request_id", "source_ip")
 
     def __init__(
         self,
         method: Method,
         params: Mapping[str, str],
         query: Mapping[str, str],
-        identify: Callable[[], Identity | Awaitable[Identity]],
         *,
-        payload: Any = None,
-        request_id: str = "",
-        source_ip: str = "",
+        request: wire.Request | None = None,
+        identifier: Identifier | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.method = method
         self.params = params
         self.query = query
-        self.payload = payload
-        self.request_id = request_id
-        self.source_ip = source_ip
+        self.payload: Any = None
+        self.request_id = "" if request is None else request.request_id
+        self.source_ip = "" if request is None else request.source_ip
         self.authorized = method.expression is None
-        self._identify = identify
-        self._identity: Identity | None = None
+        self._request = request
+        self._identifier = identifier
+        self._identity = identity
 
     async def identity(self) -> Identity:
         """Who calls, found out once: a Success (also for the anonymous caller) or a Failure."""
-        if self._identity is None:
-            identity = self._identify()
-            self._identity = identity if isinstance(identity, (Success, Failure)) else await identity
-        return self._identity
+        identity = self._identity
+        if identity is None:
+            assert self._identifier is not None
+            assert self._request is not None
+            found = self._identifier.identify(self._request)
+            identity = self._identity = found if isinstance(found, (Success, Failure)) else await found
+        return identity
 
     async def caller(self) -> Success:
         """Who calls.
@@ -87,16 +108,34 @@ class Call:
             raise errors.AuthenticationFailed("{reason}", reason=identity.message)
         return identity
 
+    async def identify_by(self, authenticator: Authenticator) -> Success:
+        """Who calls, by an authenticator that knows other clients than the instance's own.
+
+        Raises AuthenticationFailed when the credentials are not valid, or when the call did not come over HTTP.
+        """
+        if self._identifier is None or self._request is None:
+            raise errors.AuthenticationFailed("The method {method} tries out signatures: call it over HTTP.", method=self.method.name)
+        found = self._identifier.identify(self._request, authenticator)
+        identity = found if isinstance(found, (Success, Failure)) else await found
+        if isinstance(identity, Failure):
+            raise errors.AuthenticationFailed("{reason}", reason=identity.message)
+        return identity
+
     async def client_id(self) -> str:
-        """The caller's client id, for records and replies, never for decisions."""
-        return (await self.caller()).client_id
+        """The caller's client id, or `auth-failed:…` for one without valid credentials; for records, never for decisions."""
+        identity = self._identity or await self.identity()
+        return AUTH_FAILED if isinstance(identity, Failure) else identity.client_id
 
     async def scopes(self) -> ScopeSet:
-        """All scopes of the caller, roles expanded."""
-        return (await self.caller()).scopes.expanded
+        """All scopes of the caller, roles expanded; none when its credentials are not valid."""
+        identity = self._identity or await self.identity()
+        return EMPTY if isinstance(identity, Failure) else identity.scopes.expanded
 
     async def expires(self) -> int:
-        """When the caller's credentials end, in ms since the epoch."""
+        """When the caller's credentials end, in ms since the epoch.
+
+        Raises AuthenticationFailed when they are not valid.
+        """
         return (await self.caller()).expires_ms
 
     async def authorize(self, **params: Any) -> None:

@@ -19,7 +19,18 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 ScopeTemplate = str | dict[str, Any]
 
 PARAMETER = re.compile(r"<(\w+)>")
-PAGING = {"continuationToken": re.compile("."), "limit": re.compile(r"^[0-9]+$")}
+PAGING = {"continuationToken": ".", "limit": r"^[0-9]{1,15}$"}
+_END = re.compile(r"(\\.|\[(?:\\.|[^\]\\])*\])|\$", re.DOTALL)
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """A published pattern, as JavaScript reads it: `$` is the end alone, and no place before a last line break."""
+    return re.compile(_END.sub(lambda found: found[1] or r"\Z", text))
+
+
+def published(compiled: re.Pattern[str]) -> str:
+    """The text that `pattern` was given."""
+    return compiled.pattern.replace(r"\Z", "$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +88,7 @@ class Api:
         self.service = service
         self.title = title
         self.description = inspect.cleandoc(description)
-        self.params = {name: re.compile(pattern) for name, pattern in (params or {}).items()}
+        self.params = {name: pattern(text) for name, text in (params or {}).items()}
         self.methods: dict[str, Method] = {}
 
     def get(self, route: str, **declaration: Any) -> Callable[[Handler], Handler]:
@@ -122,11 +133,8 @@ class Api:
 
         def decorate(handler: Handler) -> Handler:
             title, _, description = inspect.cleandoc(handler.__doc__ or "").partition("\n")
-            patterns = (
-                {key: re.compile(pattern) for key, pattern in query.items()}
-                if isinstance(query, Mapping)
-                else {key: PAGING[key] for key in query}
-            )
+            texts = query if isinstance(query, Mapping) else {key: PAGING[key] for key in query}
+            patterns = {key: pattern(text) for key, text in texts.items()}
             method = Method(
                 service=self.service, name=name, verb=verb, route=route, title=title, description=description.strip(),
                 category=category or self.title, stability=stability, input=input, output=output, scopes=scopes,

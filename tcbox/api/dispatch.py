@@ -5,6 +5,8 @@ The order is the published one: identity before the form of parameters, that bef
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -16,11 +18,12 @@ from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.api import refusals, routes, wire
 from tcbox.api.call import Call, Encoded, Identity, Reply
-from tcbox.api.declare import Api, Method
+from tcbox.api.declare import Api, Method, published
 from tcbox.api.schemas import SchemaSet, Validator
-from tcbox.credentials import SignedRequest, Success, payload_hash
+from tcbox.credentials import Failure, SignedRequest, Success, payload_hash
 
 Coroutine = Callable[..., Awaitable[Any]]
+_JSON = "application/json"
 
 
 class Authenticator(Protocol):
@@ -43,8 +46,26 @@ class Meter(Protocol):
         ...
 
 
+class _Entry:
+    """What answers one method, and what its arguments are checked with."""
+
+    __slots__ = ("forms", "handler", "validator")
+
+    def __init__(self, handler: Coroutine, forms: tuple[tuple[str, re.Pattern[str]], ...]) -> None:
+        self.handler = handler
+        self.forms = forms
+        self.validator: Validator | None = None
+
+
 class Dispatcher:
-    """One service's methods, ready to be called over HTTP or from inside the process."""
+    """One service's methods, ready to be called over HTTP or from inside the process.
+
+    Args:
+        meter: is told of every call over HTTP.
+        check_replies: check each reply against its schema, for tests.
+        eager: whether methods declared eager run without a task of their own; False where the database's bounded
+            reads wait, as on PostgreSQL.
+    """
 
     def __init__(
         self,
@@ -56,21 +77,25 @@ class Dispatcher:
         clock: clocks.Clock,
         meter: Meter | None = None,
         check_replies: bool = False,
+        eager: bool = True,
     ) -> None:
         self.api = api
         self.log = log.get(api.service)
-        self._handlers = handlers
+        self.eager = eager
         self._schemas = schemas
         self._routes = routes.Routes(list(api.methods.values()))
         self._authenticator = authenticator
         self._clock = clock
         self._meter = meter
         self._check_replies = check_replies
-        self._inputs: dict[str, Validator] = {}
+        self._entries = {
+            name: _Entry(handlers[name], tuple((param, api.params[param]) for param in method.params if param in api.params))
+            for name, method in api.methods.items()
+        }
 
-    def match(self, request: wire.Request, path: str) -> routes.Match | None:
-        """The method for a path below the service's version."""
-        return self._routes.find(request.method.lower(), path)
+    def match(self, verb: str, path: str) -> routes.Match | None:
+        """The method that answers a verb, such as "GET", at a path below the service's version."""
+        return self._routes.find(verb.lower(), path)
 
     async def answer(self, request: wire.Request, match: routes.Match, query: str) -> wire.Answer:
         """Answer one request; errors become published error bodies, and nothing is raised."""
@@ -78,15 +103,18 @@ class Dispatcher:
         method, params = match.method, match.params
         payload: Any = None
         try:
-            payload = self._body(request)
-            values = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-            call = Call(method, params, values, lambda: self._identify(request), request_id=request.request_id, source_ip=request.source_ip)
+            payload = self._body(request) if request.body else {}
+            values, faults = self._query(query) if query else ({}, [])
+            call = Call(method, params, values, request=request, identifier=self)
             if method.by_route:
                 await call.authorize(**params)
-            self._check_arguments(method, params, values)
+            entry = self._entries[method.name]
+            if values or faults or entry.forms or match.malformed:
+                self._check_arguments(method, entry, params, values, [*match.malformed, *faults])
             if method.input is not None:
-                call.payload = self._checked(method, request, payload)
-            answer = self._reply(method, call, await self._handlers[method.name](call, **params))
+                self._check_kind(request)
+                call.payload = self._valid(method, entry, payload)
+            answer = self._reply(method, call, await entry.handler(call, **params))
         except errors.ApiError as error:
             answer = self._refuse(error, method, params, payload)
         except Exception as error:
@@ -111,54 +139,61 @@ class Dispatcher:
 
         Raises the method's ApiErrors, and gives the value that would be encoded.
         """
-        method = self.api.methods[name]
-        call = Call(method, params, query, lambda: identity)
-        if method.by_route:
-            await call.authorize(**params)
-        self._check_arguments(method, params, query)
-        if method.input is not None:
-            call.payload = self._valid(method, payload)
-        result = await self._handlers[name](call, **params)
-        self._ensure_authorized(method, call)
-        if isinstance(result, Encoded):
-            return wire.decode(result.body)
-        return result.body if isinstance(result, Reply) else result
+        method, entry = self.api.methods[name], self._entries[name]
+        call = Call(method, params, query, identity=identity)
+        try:
+            if method.by_route:
+                await call.authorize(**params)
+            self._check_arguments(method, entry, params, query, [])
+            if method.input is not None:
+                call.payload = self._valid(method, entry, wire.decode(wire.encode({} if payload is None else payload)))
+            result = await entry.handler(call, **params)
+            self._ensure_authorized(method, call)
+        except errors.ApiError:
+            raise
+        except Exception as error:
+            self.log.exception("%s failed", name, exc_info=error)
+            raise errors.InternalServerError from error
+        if isinstance(result, Reply):
+            result = result.body
+        if result is None or isinstance(result, bytes):
+            return result
+        return wire.decode(result.body if isinstance(result, Encoded) else wire.encode(result))
 
-    def _identify(self, request: wire.Request) -> Identity | Awaitable[Identity]:
+    def identify(self, request: wire.Request, authenticator: Authenticator | None = None) -> Identity | Awaitable[Identity]:
+        """Who signed a request; a Failure also when the signature covers another body than the one that came."""
         headers = request.headers
         host, port = wire.host_and_port(headers)
-        identity = self._authenticator.authenticate(
+        identity = (authenticator or self._authenticator).authenticate(
             SignedRequest(
                 method=request.method.lower(), resource=request.target, host=host, port=port,
                 authorization=headers.get("authorization"), source_ip=request.source_ip,
             )
         )  # fmt: skip
         if isinstance(identity, Success):
-            self._check_hash(identity, request)
-            return identity
-        return identity if not isinstance(identity, Awaitable) else self._identify_later(identity, request)
+            return self._check_hash(identity, request) if identity.hash else identity
+        return identity if isinstance(identity, Failure) else self._identify_later(identity, request)
 
     async def _identify_later(self, pending: Awaitable[Identity], request: wire.Request) -> Identity:
+        await asyncio.sleep(0)  # leaves an eager first step: what follows may need a task
         identity = await pending
-        if isinstance(identity, Success):
-            self._check_hash(identity, request)
-        return identity
+        return self._check_hash(identity, request) if isinstance(identity, Success) else identity
 
-    def _check_hash(self, identity: Success, request: wire.Request) -> None:
-        if identity.hash and identity.scheme == "hawk":
-            computed = payload_hash(request.body, request.headers.get("content-type", ""))
-            if computed != identity.hash:
-                raise errors.AuthenticationFailed(
-                    "The request's signature covers a body with the hash {hash}, but the body that came has the hash {computed}. "
-                    "Sign the bytes that are sent, with the Content-Type that is sent.",
-                    hash=identity.hash, computed=computed,
-                )  # fmt: skip
+    @staticmethod
+    def _check_hash(identity: Success, request: wire.Request) -> Identity:
+        if not identity.hash or identity.scheme != "hawk":
+            return identity
+        computed = payload_hash(request.body, request.headers.get("content-type", ""))
+        if computed == identity.hash:
+            return identity
+        return Failure(
+            f"Invalid payload hash: {identity.hash}\nComputed payload hash: {computed}\n"
+            "The signature covers another body than the one that came: sign the bytes that are sent, with the Content-Type that is sent."
+        )
 
     @staticmethod
     def _body(request: wire.Request) -> Any:
-        if not request.body:
-            return {}
-        if not request.headers.get("content-type", "").startswith("application/json"):
+        if not _is_json(request.headers.get("content-type")):
             return {}
         try:
             value = wire.decode(request.body)
@@ -168,33 +203,51 @@ class Dispatcher:
             raise errors.MalformedPayload("Failed to parse JSON: the body must be an object or a list, and is {kind}.", kind=type(value).__name__)
         return value
 
-    def _check_arguments(self, method: Method, params: Mapping[str, str], query: Mapping[str, str]) -> None:
-        patterns = self.api.params
+    @staticmethod
+    def _query(text: str) -> tuple[dict[str, str], list[str]]:
+        """The query's values, and what is wrong with its form."""
+        values: dict[str, str] = {}
+        faults: list[str] = []
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100)
+        except ValueError:
+            return {}, ["The query string is not well-formed: percent-encode UTF-8, and give at most 100 parameters"]
+        for name, value in pairs:
+            if name in values:
+                faults.append(f"Query-string parameter: {name} must be a string! It is given more than once")
+            elif "\0" in value:
+                faults.append(f"Query-string parameter: {name} has a NUL character in it")
+            values[name] = value
+        return values, faults
+
+    def _check_arguments(self, method: Method, entry: _Entry, params: Mapping[str, str], query: Mapping[str, str], faults: list[str]) -> None:
         wrong = [
-            f"URL parameter '{name}' given as '{value}' must match regular expression: '{patterns[name].pattern}'"
-            for name, value in params.items()
-            if name in patterns and not patterns[name].search(value)
+            f"URL parameter '{name}' given as '{params[name]}' must match regular expression: '/{published(form)}/'"
+            for name, form in entry.forms
+            if not form.search(params[name])
         ]
+        if wrong:
+            raise errors.InvalidRequestArguments("Invalid URL patterns:\n{errors}", errors="\n".join(wrong))
         for name, value in query.items():
             pattern = method.query.get(name)
             if pattern is not None and not pattern.search(value):
-                wrong.append(f'Query-string parameter: {name}="{value}" does not match expression: {pattern.pattern}')
+                faults.append(f'Query-string parameter: {name}="{value}" does not match expression: /{published(pattern)}/')
             elif pattern is None and name != "bewit":
                 known = ", ".join(method.query) or "none"
-                wrong.append(f"Query-string parameter: {name} is not supported! ({method.name} takes: {known})")
-        if wrong:
-            raise errors.InvalidRequestArguments("{errors}", errors="\n".join(wrong))
+                faults.append(f"Query-string parameter: {name} is not supported! ({method.name} takes: {known})")
+        if faults:
+            raise errors.InvalidRequestArguments("{errors}", errors="\n".join(faults))
 
-    def _checked(self, method: Method, request: wire.Request, payload: Any) -> Any:
+    @staticmethod
+    def _check_kind(request: wire.Request) -> None:
         kind = request.headers.get("content-type")
-        if kind is None or not kind.startswith("application/json"):
-            raise errors.MalformedPayload("Payload must be JSON with content-type: application/json, got content-type: {kind}", kind=kind)
-        return self._valid(method, payload)
+        if not _is_json(kind):
+            raise errors.MalformedPayload("Payload must be JSON with content-type: application/json got content-type: {contentType}", contentType=kind)
 
-    def _valid(self, method: Method, payload: Any) -> Any:
-        validator = self._inputs.get(method.name)
+    def _valid(self, method: Method, entry: _Entry, payload: Any) -> Any:
+        validator = entry.validator
         if validator is None:
-            validator = self._inputs[method.name] = self._schemas.validator(method.service, method.input or "")
+            validator = entry.validator = self._schemas.validator(method.service, method.input or "")
         payload = validator.fill(payload)
         faults = validator.check(payload)
         if faults:
@@ -215,6 +268,7 @@ class Dispatcher:
         status, headers, body = 200, None, result
         if type(result) is Reply:
             status, headers, body = result.status, result.headers, result.body
+            wire.check_headers(headers)
         if type(body) is Encoded:
             return wire.Answer(status, body.body, headers)
         if body is None:
@@ -231,3 +285,7 @@ class Dispatcher:
         shown = None if method.conceal else payload
         body = refusals.body(error, method.name, params, shown, self._clock.now())
         return wire.json_answer(body, error.status, error.headers or None)
+
+
+def _is_json(kind: str | None) -> bool:
+    return kind is not None and (kind == _JSON or kind.partition(";")[0].strip().lower() == _JSON)

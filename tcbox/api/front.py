@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
-from tcbox import errors, ids
+from tcbox import errors
+from tcbox.api import head as heads
 from tcbox.api import refusals, wire
-from tcbox.api.connection import Connection, Work
+from tcbox.api.connection import KEEP_ALIVE, Connection, Work
 from tcbox.api.dispatch import Dispatcher
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
 Mounted = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
-KEEP_ALIVE = 75.0
-"""Seconds after which a connection that says nothing is closed."""
 _SWEEP = 5.0
+_WATCH = 1.0  # seconds between two looks whether a patient caller is still there, on aiohttp's side
 
 
 class CannotListen(errors.TcboxError):
@@ -43,6 +43,7 @@ class Front:
         self.services: dict[str, Dispatcher] = {}
         self.known: set[str] = set()
         self.connections: set[Connection] = set()
+        self.running: set[asyncio.Task[wire.Answer]] = set()
         self._clock = clock
         self._mounts: list[tuple[str, Mounted]] = []
         self._server: asyncio.Server | None = None
@@ -79,8 +80,8 @@ class Front:
             connection.close_when_idle()
         loop = asyncio.get_running_loop()
         until = loop.time() + drain_seconds
-        while any(connection.busy for connection in self.connections) and loop.time() < until:
-            await asyncio.sleep(0.01)
+        if self.running:
+            await asyncio.wait(set(self.running), timeout=drain_seconds)
         for connection in list(self.connections):
             connection.transport.abort()
         if self._aiohttp is not None:
@@ -91,32 +92,35 @@ class Front:
 
     def start(self, request: wire.Request) -> wire.Answer | Work:
         """Find the method that answers a request below /api/, and give its work."""
-        path, _, query = request.target.partition("?")
+        target, verb = request.target, request.method
+        path, _, query = target.partition("?") if "?" in target else (target, "", "")
         parts = path.split("/", 4)
-        service = parts[2] if len(parts) > 2 else ""
-        dispatcher = self.services.get(service)
+        dispatcher = self.services.get(parts[2]) if len(parts) > 2 else None
         if dispatcher is None:
-            return self.refuse(request, self._no_service(service))
-        if request.method == "OPTIONS":
+            return self.refuse(request, self._no_service(parts[2] if len(parts) > 2 else ""))
+        if verb == "OPTIONS":
             return wire.Answer(204, b"")
-        below = "/" + parts[4] if len(parts) > 4 else "/"
-        if len(parts) < 4 or parts[3] != dispatcher.api.version:
-            return self.refuse(request, errors.ResourceNotFound("There is no {path} here; the API of {service} is at /api/{service}/v1/.", path=path, service=service))
-        sought = request if request.method != "HEAD" else wire.Request("GET", request.target, request.headers, b"")
-        match = dispatcher.match(sought, below)
+        if len(parts) < 5 or parts[3] != dispatcher.api.version:
+            return self.refuse(request, errors.ResourceNotFound(
+                "There is no {path} here; the API of {service} is at /api/{service}/v1/.", path=path, service=parts[2],
+            ))  # fmt: skip
+        match = dispatcher.match("GET" if verb == "HEAD" else verb, "/" + parts[4])
         if match is None:
             return self.refuse(request, errors.ResourceNotFound(
                 "The service {service} has no method {verb} {path}; /references/{service}/v1/api.json lists all.",
-                service=service, verb=request.method, path=below,
+                service=parts[2], verb=verb, path="/" + parts[4],
             ))  # fmt: skip
-        return Work(dispatcher.answer(request, match, query), eager=match.method.eager, patient=match.method.patient)
+        method = match.method
+        return Work(dispatcher.answer(request, match, query), eager=method.eager and dispatcher.eager, patient=method.patient)
 
     def take_over(self) -> RequestHandler:
         """A new aiohttp protocol for a connection that leaves the short path."""
         if self._aiohttp is None:
             from aiohttp import web
 
-            self._aiohttp = web.Server(self._mounted, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=2)
+            self._aiohttp = web.Server(
+                self._mounted, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=10, max_line_size=heads.MAX_HEAD, max_field_size=heads.MAX_HEAD,
+            )  # fmt: skip
         return self._aiohttp()
 
     def refuse(self, request: wire.Request, error: errors.ApiError) -> wire.Answer:
@@ -134,6 +138,9 @@ class Front:
     async def _mounted(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
         path = request.raw_path
         for prefix, handler in self._mounts:
             if path.startswith(prefix):
@@ -151,27 +158,41 @@ class Front:
         size = 0
         async for chunk in request.content.iter_any():
             size += len(chunk)
-            if size <= wire.MAX_BODY:
-                chunks.append(chunk)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        request_id = wire.clean_request_id(headers.get("x-request-id")) or ids.request_id()
+            if size > wire.MAX_BODY:
+                break
+            chunks.append(chunk)
+        headers = wire.fold(request.headers.items())
+        request_id = wire.clean_request_id(headers.get("x-request-id")) or wire.new_request_id()
         asked = wire.Request(request.method, request.raw_path, headers, b"".join(chunks), request.remote or "", request_id)
         if size > wire.MAX_BODY:
             answer = self.refuse(asked, errors.InputTooLarge())
         else:
             work = self.start(asked)
-            answer = work if isinstance(work, wire.Answer) else await work.coroutine
+            answer = work if isinstance(work, wire.Answer) else await self._finish(work, request)
         own = {**wire.COMMON_HEADERS, "X-Request-Id": request_id, **(answer.headers or {})}
         if answer.status != 204:
             own["Content-Type"] = wire.JSON
-        return web.Response(status=answer.status, body=answer.body, headers=own)
+        response = web.Response(status=answer.status, body=answer.body, headers=own)
+        if size > wire.MAX_BODY:
+            response.force_close()
+        return response
+
+    async def _finish(self, work: Work, request: web.BaseRequest) -> wire.Answer:
+        """The answer; patient work is given up when its caller goes away, other work goes on to its end."""
+        task = asyncio.get_running_loop().create_task(work.coroutine)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        while work.patient and not task.done():
+            await asyncio.wait((task,), timeout=_WATCH)
+            if request.transport is None or request.transport.is_closing():
+                task.cancel()
+        return await asyncio.shield(task)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        since = loop.time() - KEEP_ALIVE
+        now = loop.time()
         for connection in list(self.connections):
-            if not connection.busy and connection.last < since:
-                connection.transport.close()
+            connection.sweep(now)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
 

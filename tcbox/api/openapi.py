@@ -6,7 +6,7 @@ import copy
 from typing import Any
 from urllib.parse import urljoin
 
-from tcbox.api.declare import Api, Method
+from tcbox.api.declare import Api, Method, published
 from tcbox.api.schemas import SchemaSet
 
 _ERROR = {
@@ -43,7 +43,7 @@ def document(api: Api, schemas: SchemaSet, *, version: str) -> dict[str, Any]:
 
 def _operation(method: Method, schemas: SchemaSet, used: dict[str, Any]) -> dict[str, Any]:
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in method.params]
-    parameters += [{"name": name, "in": "query", "schema": {"type": "string", "pattern": p.pattern}} for name, p in method.query.items()]
+    parameters += [{"name": name, "in": "query", "schema": {"type": "string", "pattern": published(p)}} for name, p in method.query.items()]
     done: dict[str, Any] = {"description": "Done."}
     if method.output not in (None, "blob"):
         done["content"] = _json(_component(method.service, method.output or "", schemas, used))

@@ -36,7 +36,10 @@ def after(query: Mapping[str, str], *kinds: type) -> list[Any] | None:
     except (binascii.Error, ValueError, msgspec.DecodeError):
         key = None
     if not isinstance(key, list) or len(key) != len(kinds) or not all(type(k) is t for k, t in zip(key, kinds, strict=True)):
-        raise errors.InputError("The continuationToken {token} is none of this method's: use one from its last reply, or leave it out to start at the beginning.", token=token)
+        raise errors.InputError(
+            "The continuationToken {token} is none of this method's: use one from its last reply, or leave it out to start at the beginning.",
+            token=token,
+        )
     return key
 
 

@@ -6,10 +6,13 @@ route that ends with it takes the rest of the path too, slashes included, as art
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from tcbox.api.declare import PARAMETER, Method
+
+_ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 
 @dataclass(slots=True)
@@ -20,12 +23,19 @@ class _Node:
     greedy: dict[str, Method] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
 class Match:
-    """A method with the values of its route's parameters."""
+    """A method with the values of its route's parameters.
 
-    method: Method
-    params: dict[str, str]
+    Attributes:
+        malformed: what is wrong with the parameters' encoding.
+    """
+
+    __slots__ = ("malformed", "method", "params")
+
+    def __init__(self, method: Method, params: dict[str, str], malformed: tuple[str, ...] = ()) -> None:
+        self.method = method
+        self.params = params
+        self.malformed = malformed
 
 
 class Routes:
@@ -49,13 +59,21 @@ class Routes:
             node.greedy[method.verb] = method
 
     def find(self, verb: str, path: str) -> Match | None:
-        """The method that answers this path (raw, below the service's version), or None."""
-        segments = path.split("/")[1:]
+        """The method that answers this path (raw, below the service's version), or None.
+
+        A slash at the end, too many or missing, makes no difference.
+        """
         values: list[str] = []
-        found = self._walk(self._root, verb, segments, 0, values)
+        found = self._walk(self._root, verb, path.split("/"), 1, values)
         if found is None:
-            return None
-        return Match(found, {name: unquote(v) if "%" in v else v for name, v in zip(found.params, values, strict=True)})
+            values = []
+            other = path[:-1] if path.endswith("/") else f"{path}/"
+            found = self._walk(self._root, verb, other.split("/"), 1, values)
+            if found is None:
+                return None
+        if "%" in path or not path.isascii():
+            return _decoded(found, values)
+        return Match(found, dict(zip(found.params, values, strict=True)))
 
     def _walk(self, node: _Node, verb: str, segments: list[str], at: int, values: list[str]) -> Method | None:
         if at == len(segments):
@@ -79,3 +97,16 @@ class Routes:
     def verbs(self, path: str) -> list[str]:
         """The verbs that some method answers at this path."""
         return [verb for verb in ("get", "put", "post", "delete") if self.find(verb, path)]
+
+
+def _decoded(method: Method, values: list[str]) -> Match:
+    params: dict[str, str] = {}
+    malformed: list[str] = []
+    for name, value in zip(method.params, values, strict=True):
+        raw = unquote_to_bytes(value.encode("latin-1", "replace"))
+        params[name] = raw.decode("utf-8", "replace")
+        if not _ESCAPES.fullmatch(value) or raw != params[name].encode():
+            malformed.append(f"URL parameter '{name}' given as '{value}' is not well-formed: percent-encode its UTF-8 bytes")
+        elif b"\0" in raw:
+            malformed.append(f"URL parameter '{name}' given as '{value}' has a NUL character in it")
+    return Match(method, params, tuple(malformed))

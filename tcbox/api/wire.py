@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -26,11 +28,10 @@ _COMMON = (
 COMMON_HEADERS = dict(line.split(": ", 1) for line in _COMMON.splitlines())
 """On every answer of an API: no caching, and open to pages of any origin, since only signatures authorize."""
 
-_HEADS = {
-    status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{_COMMON}Content-Type: {JSON}\r\nX-Request-Id: ".encode()
-    for status in (200, 204, 303, 400, 401, 403, 404, 405, 409, 410, 413, 424, 500, 503)
-}
-_REQUEST_ID = re.compile(r"[\w.:-]{1,64}")
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+_PROCESS = os.urandom(8).hex()
+_count = itertools.count(int.from_bytes(os.urandom(3)))
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
@@ -43,6 +44,7 @@ class Request:
     Attributes:
         target: path and query as they came, which is what a Hawk signature covers.
         headers: names in lower case.
+        close: the client wants the connection closed after the answer.
     """
 
     method: str
@@ -51,6 +53,7 @@ class Request:
     body: bytes
     source_ip: str = ""
     request_id: str = ""
+    close: bool = False
 
 
 @dataclass(slots=True)
@@ -63,18 +66,23 @@ class Answer:
 
     def to_bytes(self, request_id: str, *, close: bool) -> bytes:
         """The answer as it goes over an HTTP/1.1 connection."""
-        head = _HEADS.get(self.status) or _head(self.status)
-        extra = "".join(f"{k}: {v}\r\n" for k, v in self.headers.items()) if self.headers else ""
-        end = "\r\nConnection: close\r\n\r\n" if close else "\r\n\r\n"
-        if self.status == HTTPStatus.NO_CONTENT:
-            return b"%s%s\r\n%s%s" % (head, request_id.encode(), extra.encode("latin-1"), end[2:].encode())
-        tail = f"{request_id}\r\n{extra}Content-Length: {len(self.body)}{end}"
-        return b"%s%s%s" % (head, tail.encode("latin-1"), self.body)
+        status, body, headers = self.status, self.body, self.headers
+        first = _HEADS.get(status) or _head(status)
+        last = "\r\nConnection: close\r\n\r\n" if close else "\r\n\r\n"
+        if headers:
+            request_id += "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
+        if status == HTTPStatus.NO_CONTENT:
+            return first + f"{request_id}{last}".encode("latin-1")
+        return b"%b%b%b" % (first, f"{request_id}\r\nContent-Length: {len(body)}{last}".encode("latin-1"), body)
 
 
 def _head(status: int) -> bytes:
-    phrase = HTTPStatus(status).phrase
-    return f"HTTP/1.1 {status} {phrase}\r\n{_COMMON}Content-Type: {JSON}\r\nX-Request-Id: ".encode()
+    """The beginning of an answer, up to its request id, which is the last of the constant headers."""
+    kind = "" if status == HTTPStatus.NO_CONTENT else f"Content-Type: {JSON}\r\n"
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{_COMMON}{kind}X-Request-Id: ".encode()
+
+
+_HEADS = {status: _head(status) for status in (200, 201, 204, 303, 400, 401, 403, 404, 409, 410, 413, 424, 431, 500, 503)}
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -87,6 +95,27 @@ def clean_request_id(text: str | None) -> str | None:
     return text if text and _REQUEST_ID.fullmatch(text) else None
 
 
+def new_request_id() -> str:
+    """An id for a request that brings none: unique, and cheap."""
+    return f"{_PROCESS}{next(_count):08x}"
+
+
+def fold(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by their names in lower case; the values of one that comes several times are joined by commas."""
+    folded: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        folded[key] = f"{folded[key]}, {value}" if key in folded else value
+    return folded
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises ValueError for a header that would break out of its line, or cannot stand in one."""
+    for name, value in headers.items():
+        if _BREAKS.search(name) or _BREAKS.search(value):
+            raise ValueError(f"the header {name!r} cannot have the value {value!r}: a header holds Latin-1 text without line breaks")
+
+
 def host_and_port(headers: Mapping[str, str]) -> tuple[str, int]:
     """Host and port as the client saw them, from `Host` and a proxy's `X-Forwarded-Port` and `-Proto`."""
     host = headers.get("host", "")
@@ -94,8 +123,12 @@ def host_and_port(headers: Mapping[str, str]) -> tuple[str, int]:
     if not colon or "]" in digits:
         name, digits = host, ""
     forwarded = headers.get("x-forwarded-port")
-    if forwarded and forwarded.isdigit():
-        return name, int(forwarded)
-    if digits.isdigit():
+    if forwarded:
+        first = forwarded.partition(",")[0].strip()
+        if first.isdecimal() and len(first) <= 5:
+            return name, int(first)
+    if "x-forwarded-proto" in headers and headers["x-forwarded-proto"].strip() == "https":
+        return name, 443
+    if digits.isdecimal() and len(digits) <= 5:
         return name, int(digits)
-    return name, 443 if headers.get("x-forwarded-proto") == "https" else 80
+    return name, 80

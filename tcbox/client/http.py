@@ -9,7 +9,6 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -18,21 +17,16 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import credentials as creds
 from tcbox import errors
+from tcbox.credentials import Credentials
+
+__all__ = ["Credentials", "Http", "sign"]
 
 if TYPE_CHECKING:
     import aiohttp
 
 _KINDS = {cls.code: cls for cls in errors.ApiError.__subclasses__()}
 _RETRIED = (500, 502, 503, 504)
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What signs requests; the certificate is there when they are temporary."""
-
-    client_id: str
-    access_token: str
-    certificate: str | None = None
+_PARAMETER = re.compile(r"<\w+>")
 
 
 class Http:
@@ -57,7 +51,16 @@ class Http:
         other._routes = self._routes
         return other
 
-    async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Mapping[str, str] | None = None, timeout: float = 60) -> Any:
+    async def call(
+        self,
+        service: str,
+        method: str,
+        /,
+        *args: str,
+        payload: Any = None,
+        query: Mapping[str, str] | None = None,
+        timeout: float = 60,  # noqa: ASYNC109 - of each try
+    ) -> Any:
         """Call a method over HTTP (see `Caller.call`); `timeout` is in seconds.
 
         Raises errors.Unavailable when the instance does not answer after all retries.
@@ -70,7 +73,7 @@ class Http:
             return msgspec.json.decode(raw) if raw else None
         raise _error(status, raw)
 
-    async def request(self, verb: str, target: str, body: bytes | None, *, timeout: float = 60) -> tuple[int, bytes]:
+    async def request(self, verb: str, target: str, body: bytes | None, *, timeout: float = 60) -> tuple[int, bytes]:  # noqa: ASYNC109
         """Send one signed request to a path of the instance; gives status and body of the last try."""
         return await self._tries(lambda: self._send(verb, target, body, timeout))
 
@@ -88,7 +91,7 @@ class Http:
             await asyncio.sleep(min(0.1 * 2**attempt, 10) * (0.5 + random.random()))
         raise AssertionError("the loop above always returns or raises")
 
-    async def _send(self, verb: str, target: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+    async def _send(self, verb: str, target: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:  # noqa: ASYNC109
         import aiohttp
 
         url = self.root_url + target
@@ -109,12 +112,19 @@ class Http:
         try:
             verb, route = self._routes[service][method]
         except KeyError:
-            raise errors.ResourceNotFound("The service {service} at {root} has no method {method}.", service=service, root=self.root_url, method=method) from None
+            raise errors.ResourceNotFound(
+                "The service {service} at {root} has no method {method}.", service=service, root=self.root_url, method=method,
+            ) from None  # fmt: skip
+        wanted = len(_PARAMETER.findall(route))
+        if len(args) != wanted:
+            raise TypeError(f"{service}.{method} takes {wanted} parameters ({route}), and was given {len(args)}")
         values = iter(args)
-        return verb, f"/api/{service}/v1" + re.sub(r"<\w+>", lambda _: quote(next(values), safe=""), route)
+        return verb, f"/api/{service}/v1" + _PARAMETER.sub(lambda _: quote(next(values), safe=""), route)
 
     async def _send_plain(self, target: str) -> tuple[int, bytes]:
-        async with self._session.get(_exact(self.root_url + target)) as reply:
+        import aiohttp
+
+        async with self._session.get(_exact(self.root_url + target), timeout=aiohttp.ClientTimeout(total=60)) as reply:
             return reply.status, await reply.read()
 
 
@@ -126,7 +136,7 @@ def _exact(url: str) -> Any:
 
 def sign(credentials: Credentials, verb: str, url: str, body: bytes | None, now: int) -> str:
     """The Authorization header of a request."""
-    ext = creds.certificate_ext(credentials.certificate) if credentials.certificate else ""
+    ext = creds.make_ext(credentials.certificate) if credentials.certificate else ""
     return creds.sign_header(
         credentials.client_id, credentials.access_token, method=verb, url=url, now_ms=now, ext=ext,
         content=body, content_type="application/json" if body is not None else None,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Identity = Success | Failure
 
+
 class Local:
     """Calls services of this process as one client.
 
@@ -30,6 +31,10 @@ class Local:
         dispatcher = self._dispatchers(service)
         if dispatcher is None:
             raise errors.Unavailable("The service {service} does not run in this instance: enable services.{service} in tcbox.yml.", service=service)
-        declared = dispatcher.api.methods[method]
+        declared = dispatcher.api.methods.get(method)
+        if declared is None:
+            raise errors.ResourceNotFound("The service {service} has no method {method}.", service=service, method=method)
+        if len(args) != len(declared.params):
+            raise TypeError(f"{service}.{method} takes {len(declared.params)} parameters ({declared.route}), and was given {len(args)}")
         params = dict(zip(declared.params, args, strict=True))
         return await dispatcher.invoke(method, params, query or {}, payload, self._identity())

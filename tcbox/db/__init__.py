@@ -1,14 +1,16 @@
 """The database: named statements, transactions and migrations, the same on SQLite and on PostgreSQL.
 
-    sql = db.load(__package__, "queue")
-    database = db.connect("sqlite:///srv/tcbox/tcbox.db", clock=clock)
-    await database.start([db.migrations(__package__, "queue")])
+```python
+sql = db.load(__package__, "queue")
+database = db.connect("sqlite:///srv/tcbox/tcbox.db", clock=clock)
+await database.start([db.migrations(__package__, "queue")])
 
-    async def create(tx: db.Tx) -> None:
-        await tx.execute(sql.insert_task, task_id=task_id, created=tx.now)
+async def create(tx: db.Tx) -> None:
+    await tx.execute(sql.insert_task, task_id=task_id, created=tx.now)
 
-    await database.transaction(create)
-    row = await database.point(sql.get_task, task_id=task_id)
+await database.transaction(create)
+row = await database.point(sql.get_task, task_id=task_id)
+```
 """
 
 from tcbox.db.connect import connect

@@ -62,8 +62,10 @@ def satisfied(scopes: ScopeSet, rendered: Rendered) -> bool:
     if isinstance(rendered, str):
         return scopes.satisfies(rendered)
     if "AllOf" in rendered:
-        satisfies = scopes.satisfies
-        return all(satisfies(part) if isinstance(part, str) else satisfied(scopes, part) for part in rendered["AllOf"])
+        for part in rendered["AllOf"]:  # noqa: SIM110 - quicker than all()
+            if not (scopes.satisfies(part) if type(part) is str else satisfied(scopes, part)):
+                return False
+        return True
     return any(satisfied(scopes, part) for part in rendered["AnyOf"])
 
 
@@ -174,7 +176,7 @@ def _loop(template: dict[str, Any], needs: set[str], bound: frozenset[str]) -> _
         inner = dict(params)
         made = []
         for inner[variable] in values:
-            made.append(part(inner))  # noqa: PERF401 - the loop's target is what the part reads
+            made.append(part(inner))
         return made
 
     return render

@@ -15,7 +15,7 @@ _VALID = re.compile(r"[\x20-\x7e]*")
 _FEW = 12  # up to this many stars, str.startswith with a tuple is quicker than a search
 
 
-class InvalidScope(ValueError):
+class InvalidScopeError(ValueError):
     """A scope has other characters than printable ASCII, or is no text."""
 
     def __init__(self, scope: object) -> None:
@@ -29,10 +29,10 @@ def valid_scope(text: object) -> bool:
 
 
 def validate(scopes: Iterable[object]) -> None:
-    """Check that each of these is a scope; raises InvalidScope for the first that is not."""
+    """Check that each of these is a scope; raises InvalidScopeError for the first that is not."""
     for scope in scopes:
         if not valid_scope(scope):
-            raise InvalidScope(scope)
+            raise InvalidScopeError(scope)
 
 
 def sort_key(scope: str) -> str:
@@ -70,10 +70,8 @@ class ScopeSet:
     def __init__(self, scopes: Iterable[str] = ()) -> None:
         self._exact = frozenset(scopes)
         prefixes = [scope[:-1] for scope in self._exact if scope[-1:] == "*"]
-        if len(prefixes) > 1:
-            prefixes = _outermost(prefixes)
-        self._prefixes = tuple(prefixes)
         self._many = len(prefixes) > _FEW
+        self._prefixes = tuple(_outermost(prefixes) if self._many else prefixes)
         self._scopes: tuple[str, ...] | None = None
         self._hash: int | None = None
 

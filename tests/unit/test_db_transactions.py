@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.databases import database  # noqa: F401
 HERE = Path(__file__).parent / "db_sample"
 sql = db.load(HERE, "sample")
 migrations = [db.migrations(HERE, "sample")]
+WHO: contextvars.ContextVar[int] = contextvars.ContextVar("WHO")
 
 
 def insert(key: str, number: int = 1, **more: Any) -> Any:
@@ -207,6 +209,21 @@ async def test_closing_finishes_what_was_asked_for(database: db.Database) -> Non
 async def test_a_ping_is_answered(database: db.Database) -> None:
     """The health check passes while the database is open."""
     await database.ping()
+
+
+async def test_a_function_runs_in_its_callers_context(database: db.Database) -> None:
+    """Context variables, such as the request's id in the log, are the caller's own in each transaction of a batch."""
+
+    async def call(number: int) -> int:
+        WHO.set(number)
+
+        async def fn(tx: db.Tx) -> int:
+            await insert(f"k{number}")(tx)
+            return WHO.get()
+
+        return await database.transaction(fn)
+
+    assert await asyncio.gather(*(asyncio.create_task(call(n)) for n in range(5))) == [0, 1, 2, 3, 4]
 
 
 async def test_a_cancelled_caller_harms_nobody(database: db.Database) -> None:

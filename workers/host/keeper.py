@@ -125,15 +125,14 @@ class _Task:
         """End every process below; gives how many could not be ended."""
         self.main, pause, until = 0, 0.001, time.monotonic() + _END_S
         while time.monotonic() < until:
-            below = _below(os.getpid())
-            for pid in below:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
             except ChildProcessError:
-                return 0
+                return 0  # a subreaper without children has nothing below it
+            for pid in _below(os.getpid()):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(pause)
             pause = min(pause * 2, 0.1)
         return len(_below(os.getpid()))

@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 import json
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tcbox import log
+from tcbox.workers.helpers import KEEPER, Helper
 
 _LOG = log.get("workers")
-KEEPER_FLAG = "--keep-processes"
-"""First argument that makes a bundled program run the keeper instead of itself."""
 
 
 class KeeperGone(Exception):  # noqa: N818 - what happened
@@ -40,8 +37,7 @@ class Keeper:
     """Starts the keeper when the first task comes, and again when it has gone."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
+        self._helper: Helper | None = None
 
     async def group(self) -> Group:
         """A new group of processes."""
@@ -57,32 +53,14 @@ class Keeper:
 
     def close(self) -> None:
         """End the keeper, and with it every group; may be called twice."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
-            self._process = None
+        helper, self._helper = self._helper, None
+        if helper is not None:
+            helper.close()
 
     def _send(self, descriptor: socket.socket) -> None:
-        if self._process is None or self._process.poll() is not None or self._channel is None:
-            self._start()
-        assert self._channel is not None
-        socket.send_fds(self._channel, [b"+"], [descriptor.fileno()])
-
-    def _start(self) -> None:
-        self._channel, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                _command(), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/", close_fds=True,
-            )  # fmt: skip
-
-
-def _command() -> list[str]:
-    if getattr(sys, "frozen", False):
-        return [sys.executable, KEEPER_FLAG]
-    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py"))]
+        if self._helper is None or not self._helper.alive:
+            self._helper = Helper(KEEPER)
+        socket.send_fds(self._helper.channel, [b"+"], [descriptor.fileno()])
 
 
 class Group:

@@ -102,9 +102,7 @@ class Groups:
             rows = await tx.all(sql.cancellable_in_group, task_group_id=taskGroupId, after=after, now=tx.now, limit=STEP)
             tasks = store.tasks(rows)
             for task in tasks:
-                change = transitions.cancel(task.status, tx.now)
-                if change is not None:
-                    await self._changes.apply(tx, task, change)
+                await self._cancel(tx, task.status.task_id)
             return tasks
 
         canceled = await self._all(step)
@@ -160,6 +158,16 @@ class Groups:
             if len(tasks) < STEP:
                 return changed
             after = tasks[-1].id
+
+    async def _cancel(self, tx: db.Tx, task_id: str) -> None:
+        # read again, for the end of a task before it in the group may just have scheduled it
+        row = await tx.one(sql.lock_task, task_id=task_id)
+        if row is None:
+            return
+        task = store.task(row)
+        change = transitions.cancel(task.status, tx.now)
+        if change is not None:
+            await self._changes.apply(tx, task, change)
 
     async def _group(self, task_group_id: str) -> dict[str, Any]:
         row = await self._db.point(sql.get_group, task_group_id=task_group_id)

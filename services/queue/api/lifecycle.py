@@ -12,6 +12,7 @@ from tcbox import db, errors
 from tcbox.api import Call, Encoded
 from tcbox.services.queue import definitions, replies, store, transitions
 from tcbox.services.queue import events as exchanges
+from tcbox.services.queue import status as statuses
 from tcbox.services.queue.changes import Changes
 from tcbox.services.queue.creation import Creation
 from tcbox.services.queue.declarations import api
@@ -185,7 +186,7 @@ class Lifecycle:
         row = await self._db.point(sql.get_status, task_id=task_id)
         if row is None:
             raise replies.no_task(task_id)
-        known = store.statuses.decode(row[0])
+        known = statuses.decode(row[0])
         await call.authorize(
             taskId=task_id, schedulerId=known.scheduler_id, taskGroupId=known.task_group_id,
             projectId=known.project_id, taskQueueId=known.task_queue_id,

@@ -1,11 +1,10 @@
 -- name: insert_task
--- Write a new task's state; no row comes back when the taskId is in use.
-INSERT INTO queue_tasks (task_id, task_group_id, task_queue_id, priority, deadline, expires, state, blocked,
+-- Write a new task's state; nothing is changed when the taskId is in use.
+INSERT INTO queue_tasks (id, task_id, task_group_id, task_queue_id, priority, deadline, expires, state, blocked,
                          pending_rank, unresolved_until, routes, tags, status)
-VALUES (:task_id, :task_group_id, :task_queue_id, :priority, :deadline, :expires, :state, :blocked,
+VALUES (:id, :task_id, :task_group_id, :task_queue_id, :priority, :deadline, :expires, :state, :blocked,
         :pending_rank, :deadline, :routes, :tags, :status)
 ON CONFLICT (task_id) DO NOTHING
-RETURNING id
 
 -- name: insert_definition
 -- Write a new task's definition.

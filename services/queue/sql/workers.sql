@@ -65,3 +65,8 @@ WHERE task_queue_id > :after AND task_queue_id < :before AND expires > :now ORDE
 -- name: expire_task_queues
 -- Remove task queues that have not been used for long.
 DELETE FROM queue_task_queues WHERE expires < :before
+
+-- name: sum_up_provisioner
+-- What the task queues of a provisioner, those between two names, have in common.
+SELECT max(expires) AS expires, max(last_date_active) AS last_date_active FROM queue_task_queues
+WHERE task_queue_id > :after AND task_queue_id < :before AND expires > :now

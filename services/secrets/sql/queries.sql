@@ -26,13 +26,3 @@ SELECT name FROM secrets_secrets WHERE expires < :now ORDER BY expires LIMIT :li
 -- name: remove_expired
 -- Forget a secret if it has expired.
 DELETE FROM secrets_secrets WHERE name = :name AND expires < :now
-
--- name: add_history
--- Record who did what to a secret.
-INSERT INTO secrets_history (name, client_id, action, created) VALUES (:name, :client_id, :action, :now)
-
--- name: forget_history
--- Remove some records, the oldest first, that are older than a time.
-DELETE FROM secrets_history WHERE id IN (
-  SELECT id FROM (SELECT id, created FROM secrets_history ORDER BY id LIMIT :limit) AS oldest WHERE created < :before
-)

@@ -105,7 +105,7 @@ class PostgresDatabase:
                         raise errors.Unavailable(
                             f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again"
                         ) from error
-                    await asyncio.sleep(random.uniform(0.0, 0.002 * 2**attempt))  # noqa: S311 (spreads load)
+                    await asyncio.sleep(random.uniform(0.0, 0.002 * 2**attempt))  # spreads them
                 else:
                     _call(callbacks)
                     return result

@@ -11,8 +11,8 @@ from tcbox import errors
 from tcbox.db.errors import DatabaseError, DiskFull, UniqueViolation
 from tcbox.db.queries import Query
 
-# What two transactions that got in each other's way raise: one of them only has to be run again.
-RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# What a transaction raises that only has to be run again: it got in another's way, or the schema changed beneath it.
+RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.InvalidCachedStatementError)
 _LOST = (
     OSError,
     TimeoutError,

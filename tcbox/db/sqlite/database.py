@@ -76,7 +76,8 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Finish the transactions under way and close; may be called twice."""
         self._writer = self._points = self._readers = None
-        await self._stack.aclose()
+        stack, self._stack = self._stack, contextlib.AsyncExitStack()
+        await stack.aclose()
 
     async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False) -> T:
         """Run `fn` in one transaction; see the protocol."""

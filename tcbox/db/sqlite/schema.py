@@ -15,8 +15,19 @@ from tcbox.db.sqlite import failures
 def migrate(connection: sqlite3.Connection, known: Sequence[Migrations], now: int, place: str) -> None:
     """Apply the steps that the database lacks, each in a transaction of its own.
 
+    They do not wait for the disk one by one: in WAL mode a crash could take back the last ones, but never halves, and
+    the first transaction after them brings all of them to the disk.
+
     Raises MigrationError when it is newer than what is known or differs from it, DatabaseError when a step fails.
     """
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        _migrate(connection, known, now, place)
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
+
+
+def _migrate(connection: sqlite3.Connection, known: Sequence[Migrations], now: int, place: str) -> None:
     try:
         connection.execute(LEDGER)
         rows = connection.execute("SELECT service, number, name, checksum FROM tcbox_migrations").fetchall()

@@ -88,21 +88,23 @@ def drive(fn: Callable[[Tx], Awaitable[T]], tx: SqliteTx) -> T:
             raise tx.failure from None
         result: T = end.value
         return result
-    _refuse(fn, steps)
-    raise AssertionError("unreachable")
-
-
-def _refuse(fn: object, steps: Any) -> None:
-    """Raise at the place of the foreign await, so that the traceback shows it."""
-    name = getattr(fn, "__qualname__", repr(fn))
-    error = ForeignAwait(
-        f"the transaction function {name} awaited something other than its transaction: do that before or after "
-        "`database.transaction`, and hand its outcome in"
-    )
+    except RuntimeError as error:
+        if "running event loop" in str(error):  # what asyncio says to a bulk transaction, in the writer's thread
+            raise _foreign(fn) from error
+        raise
+    refusal = _foreign(fn)
     try:
-        steps.throw(error)
+        steps.throw(refusal)  # at the place of the foreign await, so that the traceback shows it
     except StopIteration:
         pass
     finally:
         steps.close()
-    raise error
+    raise refusal
+
+
+def _foreign(fn: object) -> ForeignAwait:
+    name = getattr(fn, "__qualname__", repr(fn))
+    return ForeignAwait(
+        f"the transaction function {name} awaited something other than its transaction: do that before or after "
+        "`database.transaction`, and hand its outcome in"
+    )

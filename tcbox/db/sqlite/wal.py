@@ -3,7 +3,7 @@
 A log of many pages is copied into the database by a checkpoint on a connection and a thread of its own, while
 transactions go on; what they added meanwhile is copied by the writer between two batches, which takes a few
 milliseconds and lets the log start anew. A log that has grown all the same, because a reader held an old snapshot, is
-cut; close to the limit, writers wait for that reader.
+cut; close to the limit, writers wait once for that reader.
 
 How far the log reaches is read from its file: a frame belongs to it when it bears the salts of the log's header
 (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
@@ -22,8 +22,8 @@ from tcbox import log
 PAGE = 4096
 _HEADER, _FRAME = 32, 24 + PAGE
 MIB = 1 << 20
-# The log is checkpointed when it reaches this size, cut when its file has this size, and never passes this one
-# unless a reader holds the same snapshot for longer than `PATIENCE` milliseconds.
+# The log is checkpointed when it reaches this size, cut when its file has this size, and passes this one only when a
+# reader holds the same snapshot for longer than `PATIENCE` milliseconds, or for what one transaction writes.
 CHECKPOINT, CUT, LIMIT = 12 * MIB, 32 * MIB, 52 * MIB
 PATIENCE = 10_000
 
@@ -40,6 +40,7 @@ class WriteAheadLog:
         self._running = False
         self._catch_up = False
         self._cut_at = CUT
+        self._waited = False
         self._salts = b""
         self._at = CHECKPOINT
         self._thread = threading.Thread(target=self._work, name="tcbox-sqlite-checkpoint", daemon=True)
@@ -79,7 +80,8 @@ class WriteAheadLog:
             frames = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
             self._at = frames * _FRAME + CHECKPOINT // 2  # holds if the log cannot start anew, for a reader is in it
             return
-        writer.execute(f"PRAGMA busy_timeout = {PATIENCE if size >= LIMIT else 0}")
+        wait = size >= LIMIT and not self._waited
+        writer.execute(f"PRAGMA busy_timeout = {PATIENCE if wait else 0}")
         try:
             (held,) = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[:1]
         except sqlite3.OperationalError:
@@ -87,7 +89,8 @@ class WriteAheadLog:
         finally:
             writer.execute("PRAGMA busy_timeout = 0")
         self._cut_at = size + 4 * MIB if held else CUT
-        if held and size >= LIMIT:
+        self._waited = bool(held) and (wait or self._waited)
+        if held and wait:
             log.get("db").warning(
                 "the write-ahead log cannot be cut: a program keeps reading an old state of the database; close it",
                 extra={"file": str(self._path), "bytes": size},

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import copy
 import queue
 import sqlite3
 import threading
@@ -87,7 +88,7 @@ class Writer:
     def exclusively(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
         """The future end of work on the bare connection, outside any transaction, while nobody else writes."""
 
-        async def nothing(tx: Tx) -> None:
+        async def nothing(_: Tx) -> None:
             return None
 
         return self._enqueue(nothing, lambda job: self._work_alone(job, work))
@@ -173,8 +174,8 @@ class Writer:
                 job.result = job.context.run(drive, job.fn, tx)
             except BaseException as error:
                 job.error = error
-                if isinstance(error, Exception) and self._lost(error):
-                    return error
+                if isinstance(error, Exception) and self._lost(tx.failure or error):
+                    return tx.failure or error
                 if savepoint:
                     self._execute("ROLLBACK TO one")
             if savepoint:
@@ -194,7 +195,7 @@ class Writer:
     def _answer(self, jobs: list[Job], failure: Exception | None) -> None:
         for job in jobs:
             if failure is not None and job.error is None:
-                job.error = failure
+                job.error = copy.copy(failure)
             if job.error is None and job.tx is not None and job.tx.callbacks:
                 _call(job.tx.callbacks)
             job.answer()

@@ -1,4 +1,5 @@
 -- A task's state: narrow, as it is read and written all the time. What never changes stands in queue_definitions.
+--   id                made by the process that creates the task, growing with time, never used again
 --   status            the published status structure, as JSON
 --   routes, tags      as JSON, for the messages about the task
 --   blocked           how many of its dependencies are not yet satisfied
@@ -8,7 +9,7 @@
 --   unresolved_until  the deadline, while the task is unresolved
 --   expire_at         when the task is removed, once it is resolved
 CREATE TABLE queue_tasks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     task_id TEXT NOT NULL UNIQUE,
     task_group_id TEXT NOT NULL,
     task_queue_id TEXT NOT NULL,

@@ -5,11 +5,3 @@ CREATE TABLE secrets_secrets (
   sealed BLOB NOT NULL
 );
 CREATE INDEX secrets_secrets_expires ON secrets_secrets (expires);
-
-CREATE TABLE secrets_history (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  name TEXT NOT NULL,
-  client_id TEXT NOT NULL,
-  action TEXT NOT NULL,
-  created INTEGER NOT NULL
-);

@@ -1,0 +1,5 @@
+"""Where the one-file program begins."""
+
+from tcbox.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The methods of the auth service, a file per family."""

@@ -1,0 +1,134 @@
+"""The auth service, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tcbox import clock as clocks
+from tcbox import db
+from tcbox.credentials.sealed import Sealer
+from tcbox.events import Bus
+from tcbox.services.auth import audit, clients, declarations, events, roles, store, usage
+from tcbox.services.auth.api.audit import AuditMethods
+from tcbox.services.auth.api.authentication import AuthenticationMethods
+from tcbox.services.auth.api.clients import ClientMethods
+from tcbox.services.auth.api.roles import RoleMethods
+from tcbox.services.auth.api.scopes import ScopeMethods
+from tcbox.services.auth.api.vendors import VendorMethods
+from tcbox.services.auth.directory import Directory
+from tcbox.services.auth.static import StaticClient
+from tcbox.services.auth.usage import Usage
+from tcbox.services.auth.vendors import aws, gcp, github, sentry, websocktunnel
+from tcbox.services.auth.vendors.http import Outgoing
+
+REFRESH = 2 * clocks.SECOND
+"""How soon a change by another process counts here."""
+
+
+class LoopSpec(NamedTuple):
+    """Work that the service does by itself: `run` is awaited again and again, `interval_ms` apart."""
+
+    name: str
+    interval_ms: int
+    run: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """What is configured of the services of other makers; what is left out is refused by the methods that need it."""
+
+    aws: tuple[aws.Bucket, ...] = ()
+    gcp: gcp.Project | None = None
+    sentry: sentry.Settings | None = None
+    github_apps: Mapping[str, github.App] = field(default_factory=dict)
+    github_url: str = github.API
+    websocktunnel_secret: str | None = None
+
+
+class Service:
+    """Clients, roles, and who signed a request.
+
+    Args:
+        sealer: seals access tokens; its key is kept apart from the database.
+        static_clients: those of the configuration, and of the instance's own services.
+        audit_retention: ms for which it is remembered who changed what.
+        last_used_delay: ms by which the date of a client's last use may be behind.
+
+    Attributes:
+        directory: tells who signed a request, for the dispatchers of all services.
+        audit: where other services record their changes too.
+    """
+
+    name = "auth"
+    requires: tuple[str, ...] = ()
+    api = declarations.api
+    exchanges = events.exchanges
+    migrations = store.migrations
+    monitoring = declarations.Monitoring
+
+    def __init__(
+        self,
+        *,
+        database: db.Database,
+        bus: Bus,
+        sealer: Sealer,
+        clock: clocks.Clock,
+        static_clients: Iterable[StaticClient] = (),
+        vendors: Vendors | None = None,
+        audit_retention: int = audit.RETENTION,
+        last_used_delay: int = usage.DELAY,
+    ) -> None:
+        self._db = database
+        self._clock = clock
+        self._outgoing = Outgoing()
+        self._vendors = vendors or Vendors()
+        self._usage = Usage(clock, delay=last_used_delay)
+        self.directory = Directory(database, sealer, clock, static_clients=static_clients, usage=self._usage)
+        self.audit = audit.Audit(database, clock, retention=audit_retention)
+        self.clients = clients.Clients(database=database, bus=bus, sealer=sealer, known=self.directory, audit=self.audit, clock=clock)
+        self.roles = roles.Roles(database, bus, self.directory, self.audit)
+        self._sentry = sentry.Dsns(self._vendors.sentry, self._outgoing, clock)
+        self.loops = [
+            LoopSpec("refresh", REFRESH, self.directory.refresh),
+            LoopSpec("note-usage", 15 * clocks.SECOND, self.note_usage),
+            LoopSpec("purge-expired-clients", 1 * clocks.HOUR, self.clients.purge_expired),
+            LoopSpec("purge-audit-history", 1 * clocks.HOUR, self.audit.purge),
+            LoopSpec("forget-changes", 10 * clocks.MINUTE, self.clients.forget_changes),
+        ]
+        if self._vendors.sentry is not None:
+            self.loops.append(LoopSpec("expire-sentry", 1 * clocks.HOUR, self._sentry.purge))
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Load all clients and roles.
+
+        Raises TcboxError when the database does not answer.
+        """
+        stack.push_async_callback(self._outgoing.close)
+        await self.directory.load()
+        stack.push_async_callback(self.note_usage)
+
+    def families(self) -> list[object]:
+        """What answers the API."""
+        configured = self._vendors
+        return [
+            ClientMethods(self.clients, self.directory),
+            RoleMethods(self.roles, self.directory),
+            AuditMethods(self.audit),
+            ScopeMethods(self.directory),
+            AuthenticationMethods(self.directory, self._clock),
+            VendorMethods(
+                s3=aws.S3Credentials(configured.aws),
+                gcp=gcp.AccessTokens(configured.gcp, self._outgoing, self._clock),
+                sentry=self._sentry,
+                github=github.RepoTokens(configured.github_apps, self._outgoing, self._clock, url=configured.github_url),
+                websocktunnel=websocktunnel.Tokens(configured.websocktunnel_secret, self._clock),
+                clock=self._clock,
+            ),
+        ]
+
+    async def note_usage(self) -> None:
+        """Write when clients were last used."""
+        await self._usage.write(self._db)

@@ -1,0 +1,81 @@
+"""The object service, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+from tcbox import blobs, db, log
+from tcbox import clock as clocks
+from tcbox.services.object import declarations, store
+from tcbox.services.object.api.downloads import Cdn, Downloads
+from tcbox.services.object.api.uploads import Uploads
+
+_log = log.get("object")
+
+
+class LoopSpec(NamedTuple):
+    """Work that the service does by itself: `run` is awaited again and again, `interval_ms` apart."""
+
+    name: str
+    interval_ms: int
+    run: Callable[[], Awaitable[None]]
+
+
+class Service:
+    """Objects whose bytes are among the given blobs.
+
+    Args:
+        blobs: started, and closed, by whoever gives them.
+        cdns: where `download` sends callers for some names, the first match first.
+        expire_interval_ms: pause between two sweeps for expired objects.
+    """
+
+    name = "object"
+    requires: tuple[str, ...] = ("auth",)
+    api = declarations.api
+    exchanges = None
+    migrations = store.migrations
+    monitoring = declarations.Monitoring
+
+    def __init__(
+        self,
+        *,
+        database: db.Database,
+        blobs: blobs.Blobs,
+        clock: clocks.Clock,
+        cdns: Sequence[Cdn] = (),
+        expire_interval_ms: int = 10 * clocks.MINUTE,
+    ) -> None:
+        self.store = store.Store(database)
+        self._blobs = blobs
+        self._families: list[object] = [
+            Uploads(store=self.store, blobs=blobs, clock=clock),
+            Downloads(store=self.store, blobs=blobs, clock=clock, cdns=cdns),
+        ]
+        self.loops = [LoopSpec("expire-objects", expire_interval_ms, self.expire)]
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Nothing is opened: the database and the blobs are there already."""
+
+    def families(self) -> list[object]:
+        """What answers the API."""
+        return self._families
+
+    async def expire(self) -> None:
+        """Delete what has expired: out of use first, then the bytes, then the record, so that nothing is left over."""
+        await self.store.mark_expired()
+        after = ""
+        while rows := await self.store.removed(after):
+            after = rows[-1]["name"]
+            here = [row for row in rows if row["backend"] == self._blobs.backend]
+            if len(here) < len(rows):
+                elsewhere = sorted({row["backend"] for row in rows} - {self._blobs.backend})
+                _log.warning("expired objects in %s are left there: that is not this instance's place for blobs", ", ".join(elsewhere))
+            try:
+                await self._blobs.delete([row["blob"] for row in here])
+            except Exception as error:
+                _log.exception("expired objects could not be deleted; the next sweep tries again", exc_info=error)
+                continue
+            await self.store.forget([row["name"] for row in here])

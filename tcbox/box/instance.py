@@ -1,0 +1,178 @@
+"""A whole instance: opens what all services share, starts them, serves, and closes all of it again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from tcbox import clock as clocks
+from tcbox import db, errors, log
+from tcbox.api.front import Front
+from tcbox.api.references import References
+from tcbox.api.schemas import SchemaSet
+from tcbox.box import identity, metrics, services, vendors, workers
+from tcbox.box.control import Control
+from tcbox.config import Settings, places
+from tcbox.config.instance import Instance
+from tcbox.credentials.sealed import load_or_make
+from tcbox.events import Bus
+from tcbox.events import bus as event_bus
+from tcbox.runtime import Supervisor
+
+
+class Box:
+    """One instance on one data folder.
+
+    Args:
+        settings: what `tcbox.yml` and the flags say.
+        folder: where its state is.
+        token: what the command line shows to control it.
+    """
+
+    def __init__(self, settings: Settings, folder: Instance, *, clock: clocks.Clock, token: str) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.clock = clock
+        self.supervisor = Supervisor(clock, drain_seconds=settings.shutdown.drain_seconds)
+        self.front = Front(clock)
+        self.root_url = ""
+        self.port = 0
+        self.root_client = identity.root_client(folder.root_client)
+        self.shared: services.Shared | None = None
+        self.workers: workers.Workers | None = None
+        self._token = token
+        self._log = log.get("box")
+        self._stack = AsyncExitStack()
+        self._started = time.monotonic()
+
+    async def start(self) -> None:
+        """Open, migrate, start the services and serve.
+
+        Raises TcboxError, with everything closed again, when something is in the way.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings, folder = self.settings, self.folder
+        enabled = services.enabled(settings)
+        database = db.connect(vendors.text(settings.database) or folder.database_url, clock=self.clock)
+        self._stack.push_async_callback(database.close)
+        await database.start([event_bus.migrations, *(services.migrations(name) for name in enabled)])
+        self.front.known = set(enabled)
+        self.port = await self.front.listen(settings.host, settings.port)
+        self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
+        bus = Bus(database, self.clock)
+        self._stack.push_async_callback(bus.close)
+        key = identity.instance_key(folder.key_file("instance"))
+        place, signer = services.open_blobs(settings, folder, self.root_url, key, self.clock)
+        await place.start()
+        self._stack.push_async_callback(place.close)
+        shared = services.Shared(
+            settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key, root_client=self.root_client,
+            sealer=load_or_make(folder.key_file("sealing")), schemas=SchemaSet.load(services.schema_folders(enabled)),
+            front=self.front, root_url=self.root_url, meter=metrics.Meter(), supervisor=self.supervisor,
+            blobs=place, signer=signer,
+        )  # fmt: skip
+        self.shared = shared
+        for name in enabled:
+            services.add(shared, name)
+        self._mount(shared)
+        self._stack.push_async_callback(self.supervisor.stop)
+        await self.supervisor.start()
+        self.workers = workers.Workers(shared)
+
+    def describe(self) -> dict[str, Any]:
+        """What a person or a script needs to use the instance; `tcbox up` prints it."""
+        assert self.shared is not None
+        chosen = vendors.text(self.settings.database)
+        return {
+            "rootUrl": self.root_url,
+            "host": self.settings.host,
+            "port": self.port,
+            "pid": os.getpid(),
+            "data": str(self.folder.data),
+            "defaultData": self.folder.data == places.default_data(os.environ),
+            "services": list(self.shared.apis),
+            "workers": self.workers.describe() if self.workers is not None else {},
+            "database": f"PostgreSQL at {chosen.rpartition('@')[2]}" if chosen.startswith("postgres") else f"SQLite in {self.folder.database}",
+            "ui": f"{self.root_url}/",
+            "metrics": f"{self.root_url}/metrics",
+            "log": str(self.folder.log_file),
+            "credentials": {"clientId": self.root_client.client_id, "accessToken": self.root_client.access_token},
+        }
+
+    def start_workers(self) -> None:
+        """Let the workers inside begin; they connect over HTTP, so this comes after the start."""
+        if self.workers is not None:
+            self.workers.start()
+
+    def _mount(self, shared: services.Shared) -> None:
+        references = References(shared.apis, shared.exchanges, shared.schemas)
+        self.front.mount("/references/", references.handle)
+        self.front.mount("/schemas/", references.handle)
+        self.front.mount("/metrics", metrics.handler(shared))
+        self.front.mount("/__heartbeat__", metrics.heartbeat(shared))
+        self.front.mount("/__lbheartbeat__", metrics.lbheartbeat)
+        self.front.mount("/__version__", metrics.version)
+        blobs = services.blob_files(shared)
+        if blobs is not None:
+            self.front.mount("/blobs/", blobs)
+        control = Control(self._token, {"status": self._status, "restart": self._restart, "advance": self._advance})
+        self.front.mount("/instance/", control.handle)
+
+    async def _status(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "rootUrl": self.root_url,
+            "uptime": round(time.monotonic() - self._started, 1),
+            "services": self.supervisor.status(),
+            "workers": self.workers.status() if self.workers is not None else {},
+        }
+
+    async def _restart(self, body: dict[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        await self.supervisor.restart(str(body.get("service", "")))
+        return {"milliseconds": (time.perf_counter() - started) * 1000}
+
+    async def _advance(self, body: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(self.clock, clocks.VirtualClock):
+            raise errors.TcboxError("this instance runs on real time: start it with 'tcbox up --ephemeral --virtual-time' to move its clock")
+        self.clock.advance(int(body["milliseconds"]))
+        return {"now": clocks.to_wire(self.clock.now())}
+
+    async def stop(self) -> None:
+        """Drain and close: no new claims, requests and running tasks get their grace, then everything in reverse."""
+        drain = self.settings.shutdown.drain_seconds
+        if self.workers is not None:
+            await self.workers.stop(drain)
+        if self.shared is not None:
+            await services.drain(self.shared)
+        await self.front.close(drain)
+        await self._stack.aclose()
+
+
+def _shown(host: str) -> str:
+    return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else host  # noqa: S104
+
+
+async def wait_for_end() -> None:
+    """Until SIGTERM or SIGINT; a second signal ends the process at once."""
+    import signal
+
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def ask() -> None:
+        if asked.is_set():
+            os._exit(130)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask)
+    await asked.wait()

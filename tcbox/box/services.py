@@ -1,0 +1,235 @@
+"""How each service is made from what the instance shares, and made reachable when it runs.
+
+A service's code is imported when it is made, so one that is switched off costs nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tcbox import blobs, db, errors
+from tcbox import clock as clocks
+from tcbox.api.declare import Api
+from tcbox.api.dispatch import Dispatcher, Meter
+from tcbox.api.front import Front, Mounted
+from tcbox.api.schemas import SchemaSet
+from tcbox.blobs import signing
+from tcbox.blobs.artifacts import ArtifactStore
+from tcbox.box import identity
+from tcbox.box.vendors import text, vendors
+from tcbox.client.local import Local
+from tcbox.config import Settings
+from tcbox.config.instance import Instance
+from tcbox.credentials import Failure, LazyScopes, SignedRequest, Success
+from tcbox.credentials.sealed import Sealer
+from tcbox.events import Bus, Exchanges
+from tcbox.runtime import Supervisor
+from tcbox.scopes import ScopeSet
+
+if TYPE_CHECKING:
+    from tcbox.services.auth.directory import Directory
+    from tcbox.services.auth.service import Service as AuthService
+
+NAMES = ("auth", "object", "secrets", "queue")
+_FOREVER = 2**52
+
+
+@dataclass
+class Shared:
+    """What the services of one instance have in common.
+
+    Attributes:
+        running: the services that run now, by name.
+        apis, exchanges: the declarations of those that belong to the instance.
+    """
+
+    settings: Settings
+    folder: Instance
+    clock: clocks.Clock
+    database: db.Database
+    bus: Bus
+    key: bytes
+    root_client: identity.OwnClient
+    sealer: Sealer
+    schemas: SchemaSet
+    front: Front
+    root_url: str
+    meter: Meter
+    supervisor: Supervisor
+    blobs: blobs.Blobs
+    signer: signing.Signer
+    running: dict[str, Any] = field(default_factory=dict)
+    apis: dict[str, Api] = field(default_factory=dict)
+    exchanges: dict[str, Exchanges] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> Directory:
+        """All clients and roles, as the auth service that runs now knows them.
+
+        Raises Unavailable while auth is being restarted.
+        """
+        auth: AuthService | None = self.running.get("auth")
+        if auth is None:
+            raise errors.Unavailable("The auth service is not running just now: try again.")
+        return auth.directory
+
+    def authenticate(self, request: SignedRequest) -> Success | Failure:
+        """Who signed a request, told in this process, without I/O."""
+        return self.directory.authenticate(request)
+
+    def caller(self, service: str) -> Local:
+        """Calls other services as this one."""
+        own = identity.service_client(self.key, service)
+        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), lambda scopes: self.directory.expand(scopes)))
+        return Local(self.front.services.get, lambda: caller)
+
+
+def enabled(settings: Settings) -> list[str]:
+    """The services that the settings have on, in the order of their start."""
+    return [name for name in NAMES if name == "auth" or getattr(settings.services, name).enabled]
+
+
+def schema_folders(names: list[str]) -> dict[str, Path]:
+    """Where each service's schemas lie, by the name in its URLs."""
+    from tcbox import services
+
+    root = Path(services.__file__).parent
+    return {name: root / name.replace("-", "_") / "schemas" for name in names}
+
+
+def migrations(name: str) -> db.Migrations:
+    """A service's migrations."""
+    from tcbox import services
+
+    return db.migrations(Path(services.__file__).parent / name.replace("-", "_") / "sql" / "migrations", name)
+
+
+def open_blobs(settings: Settings, folder: Instance, root_url: str, key: bytes, clock: clocks.Clock) -> tuple[blobs.Blobs, signing.Signer]:
+    """The place of artifacts' bytes, not yet started, and what signs the URLs of local ones."""
+    from urllib.parse import urlencode
+
+    from tcbox.blobs.connect import connect
+
+    signer = signing.Signer(hmac.digest(key, b"blobs", "sha256"))
+    chosen = settings.blobs
+    url = chosen.url or folder.blobs_url
+    options = {name: value for name in ("endpoint", "region", "access_key_id", "secret_access_key") if (value := text(getattr(chosen, name)))}
+    if options and url.startswith("s3:"):
+        url += ("&" if "?" in url else "?") + urlencode(options)
+    return connect(url, root_url=root_url, signer=signer, clock=clock), signer
+
+
+def blob_files(shared: Shared) -> Mounted | None:
+    """What answers `/blobs/`; None when the bytes are elsewhere."""
+    from tcbox.blobs.local import LocalBlobs
+
+    if not isinstance(shared.blobs, LocalBlobs):
+        return None
+    place = shared.blobs
+
+    async def handle(request: Any) -> Any:
+        from tcbox.blobs.http import BlobFiles
+
+        return await BlobFiles(place, shared.signer, shared.clock).handle(request)
+
+    return handle
+
+
+def add(shared: Shared, name: str) -> None:
+    """Have the supervisor start a service, by the factory for its name."""
+    make = _FACTORIES[name]
+    requires = () if name == "auth" else ("auth", "object") if name == "queue" and "object" in enabled(shared.settings) else ("auth",)
+    _declare(shared, name)
+    shared.supervisor.add(name, lambda: Reachable(shared, make(shared)), requires=requires)
+
+
+def _declare(shared: Shared, name: str) -> None:
+    from importlib import import_module
+
+    module = import_module(f"tcbox.services.{name.replace('-', '_')}.service")
+    shared.apis[name] = module.Service.api
+    if module.Service.exchanges is not None:
+        shared.exchanges[name] = module.Service.exchanges
+
+
+async def drain(shared: Shared) -> None:
+    """Have every service send home those who wait, before the door closes."""
+    for service in list(shared.running.values()):
+        draining = getattr(service, "drain", None)
+        if draining is not None:
+            draining()
+
+
+class Reachable:
+    """A service with its dispatcher at the front door for as long as it runs."""
+
+    def __init__(self, shared: Shared, service: Any) -> None:
+        self._shared = shared
+        self._service = service
+        self.name: str = service.name
+        self.requires: tuple[str, ...] = service.requires
+        self.loops = service.loops
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start the service, then let requests in; the door is closed first when it stops."""
+        shared, service = self._shared, self._service
+        await service.start(stack)
+        shared.running[self.name] = service
+        stack.callback(shared.running.pop, self.name, None)
+        monitoring = service.monitoring(lambda: shared.supervisor.uptime(self.name), lambda: shared.supervisor.faults(self.name))
+        handlers = service.api.bind(monitoring, *service.families())
+        dispatcher = Dispatcher(service.api, handlers, shared.schemas, shared, clock=shared.clock, meter=shared.meter)
+        shared.front.services[self.name] = dispatcher
+        stack.callback(shared.front.services.pop, self.name, None)
+
+    async def drain(self) -> None:
+        """Send home those who wait."""
+        draining = getattr(self._service, "drain", None)
+        if draining is not None:
+            draining()
+
+
+def _auth(shared: Shared) -> Any:
+    from tcbox.services.auth.service import Service
+    from tcbox.services.auth.static import StaticClient
+
+    own = [shared.root_client, identity.worker_client(shared.key), *(identity.service_client(shared.key, name) for name in enabled(shared.settings))]
+    clients = [StaticClient(client.client_id, client.access_token, client.scopes, client.description) for client in own]
+    for client in shared.settings.services.auth.static_clients:
+        clients.append(StaticClient(client.client_id, text(client.access_token), tuple(client.scopes), client.description))
+    return Service(
+        database=shared.database, bus=shared.bus, sealer=shared.sealer, clock=shared.clock,
+        static_clients=clients, vendors=vendors(shared.settings.services.auth),
+    )  # fmt: skip
+
+
+def _object(shared: Shared) -> Any:
+    from tcbox.services.object.service import Service
+
+    return Service(database=shared.database, blobs=shared.blobs, clock=shared.clock)
+
+
+def _secrets(shared: Shared) -> Any:
+    from tcbox.services.secrets.service import Service
+
+    return Service(database=shared.database, sealer=shared.sealer, clock=shared.clock)
+
+
+def _queue(shared: Shared) -> Any:
+    from tcbox.services.queue.service import Service
+
+    own = identity.service_client(shared.key, "queue")
+    chosen = shared.settings.services.queue
+    return Service(
+        database=shared.database, bus=shared.bus, clock=shared.clock, caller=shared.caller("queue"),
+        client_id=own.client_id, access_token=own.access_token, artifact_store=ArtifactStore(shared.blobs),
+        claim_timeout=chosen.claim_timeout, deadline_days=chosen.max_task_deadline_days, max_dependencies=chosen.task_max_dependencies,
+    )  # fmt: skip
+
+
+_FACTORIES: Mapping[str, Callable[[Shared], Any]] = {"auth": _auth, "object": _object, "secrets": _secrets, "queue": _queue}

@@ -1,0 +1,49 @@
+"""`tcbox status`: what runs, and how it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from tcbox.cli import connect, style
+from tcbox.config import instance as instances
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `tcbox status`."""
+    connect.options(parser)
+    parser.add_argument("--json", action="store_true", help="print all of it for scripts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it; exit 1 when nothing runs or something is not healthy."""
+    if args.data is None and len(every := instances.list_running()) > 1:
+        if args.json:
+            print(json.dumps([{"data": str(one.data), "rootUrl": one.root_url, "pid": one.pid} for one in every], indent=2))
+        else:
+            for one in every:
+                print(f"{style.ok('●')} {one.root_url}  --data {one.data}  process {one.pid}")
+        return 0
+    found = connect.running(args.data)
+    status = connect.control(found, "status")
+    if args.json:
+        print(json.dumps({"data": str(found.data), "pid": found.pid, **status}, indent=2))
+    else:
+        _print(found, status)
+    return 0 if all(service["state"] == "healthy" for service in status["services"].values()) else 1
+
+
+def _print(found: instances.Running, status: dict[str, object]) -> None:
+    print(f"{style.bold(found.root_url)}  process {found.pid}, data in {found.data}")
+    services, workers = status["services"], status["workers"]
+    assert isinstance(services, dict)
+    assert isinstance(workers, dict)
+    for name, service in services.items():
+        good = service["state"] == "healthy"
+        print(f"  {style.mark(good)} {name:<10} {service['state']}")
+        for fault in service["faults"]:
+            print(f"      {fault}")
+    for name, worker in workers.items():
+        good = worker["state"] == "running"
+        why = f": {worker['why']}" if worker["why"] else ""
+        print(f"  {style.mark(good)} worker {name:<8} {worker['state']}{why}  ({', '.join(worker['queues'])}, {worker['capacity']} at once)")

@@ -1,0 +1,53 @@
+"""`tcbox worker run`: a worker on its own, against any Taskcluster instance."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+from tcbox import clock as clocks
+from tcbox import errors, log
+from tcbox.client.http import Credentials
+from tcbox.workers.settings import WorkerSettings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `tcbox worker`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    run_parser = actions.add_parser("run", help="serve a task queue until SIGTERM")
+    run_parser.add_argument("--kind", required=True, choices=("docker", "host", "builtin"), help="what runs the tasks; host gives no isolation")
+    run_parser.add_argument("--root-url", help="the instance (default: TASKCLUSTER_ROOT_URL)")
+    run_parser.add_argument("--queue", help="the task queue (default: local/<kind>)")
+    run_parser.add_argument("--worker-group", default="local")
+    run_parser.add_argument("--worker-id", help="unique within the group (default: this machine's name)")
+    run_parser.add_argument("--capacity", type=int, default=1, metavar="N", help="how many tasks at once (default: 1)")
+    run_parser.add_argument("--serve", action="append", default=[], metavar="PATTERN", help="further task queues, by name or pattern with *")
+    run_parser.add_argument("--folder", type=Path, help="where tasks' folders and caches are kept (default: ./tcbox-worker)")
+    run_parser.add_argument("--live-log-host", default="127.0.0.1", help="the address that live logs are served at (default: 127.0.0.1)")
+    run_parser.add_argument("--live-log-url", help="base of the live logs' URLs, when they are reached by another address")
+    run_parser.add_argument("--docker-url", default="unix:///var/run/docker.sock")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until asked to stop."""
+    from tcbox.workers.run import run_alone
+
+    root_url = args.root_url or os.environ.get("TASKCLUSTER_ROOT_URL")
+    client_id, token = os.environ.get("TASKCLUSTER_CLIENT_ID"), os.environ.get("TASKCLUSTER_ACCESS_TOKEN")
+    if not root_url or not client_id or not token:
+        raise errors.TcboxError("a worker needs an instance and credentials: set TASKCLUSTER_ROOT_URL (or --root-url), TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN, as 'tcbox env' prints them")
+    if args.capacity < 1:
+        raise errors.TcboxError("--capacity is how many tasks run at once: give 1 or more")
+    log.setup()
+    name = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:38] or "worker"
+    settings = WorkerSettings(
+        kind=args.kind, task_queue_id=args.queue or f"local/{args.kind}", worker_group=args.worker_group, worker_id=args.worker_id or name,
+        capacity=args.capacity, serve=tuple(args.serve), folder=(args.folder or Path("tcbox-worker")).absolute(), instance=f"worker-{args.worker_id or name}",
+        live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url,
+    )  # fmt: skip
+    credentials = Credentials(client_id, token, os.environ.get("TASKCLUSTER_CERTIFICATE"))
+    asyncio.run(run_alone(settings, root_url=root_url, credentials=credentials, clock=clocks.SystemClock()))
+    return 0

@@ -1,0 +1,53 @@
+"""Ends that neither hang nor break off: bounded in time, shielded from cancellation, failures told and survived."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+ATTEMPTS = 3
+"""How often what hangs is cancelled, so that what comes after it gets its turn too."""
+
+
+async def bounded(work: Awaitable[object], what: str, seconds: float, logger: logging.Logger) -> bool:
+    """Await a teardown; what fails or takes longer than so many seconds is told, not raised. Whether all went well.
+
+    What does not end in time is cancelled, which in an exit stack lets the next callbacks run, and in the end left
+    behind.
+    """
+    task = asyncio.ensure_future(work)
+    well = True
+    for _ in range(ATTEMPTS):
+        await asyncio.wait([task], timeout=seconds)
+        if task.done():
+            break
+        well = False
+        logger.error("%s takes longer than %g s: cancelling what hangs", what, seconds)
+        task.cancel()
+    else:
+        await asyncio.wait([task], timeout=seconds)
+    if not task.done():
+        logger.error("%s does not end: leaving it behind", what)
+        return False
+    if task.cancelled():
+        return False
+    error = task.exception()
+    if error is not None:
+        logger.error("%s failed", what, exc_info=error)
+    return well and error is None
+
+
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Carry work to its end even when the caller is cancelled meanwhile; the cancellation comes into effect after it."""
+    task = asyncio.get_running_loop().create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()

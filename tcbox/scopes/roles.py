@@ -1,0 +1,156 @@
+"""Roles, compiled for expansion: from the scopes that a client was given to all those that it has.
+
+Expansion is a walk over what is assumed. Roles without a star are found in a dict, those with one by each length
+that such a prefix has; a pattern finds its roles as a stretch of the sorted ids. Results are kept, by what was asked.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from tcbox.scopes.cycles import refuse_cycles
+from tcbox.scopes.rules import Rule, assumed, rule
+from tcbox.scopes.sets import ScopeSet
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_REMEMBERED = 4096  # expansions kept for each state of the roles
+
+
+class Roles:
+    """All roles of an instance, immutable.
+
+    Args:
+        roles: the scopes of each role id.
+
+    Raises RoleCycle when roles assume each other in a circle, RoleScopeError for a `<..>` that has no meaning.
+    """
+
+    __slots__ = ("_exact", "_expanded", "_ids", "_lengths", "_stars", "_walked")
+
+    def __init__(self, roles: Mapping[str, Iterable[str]] | None = None) -> None:
+        rules = [rule(role_id, scopes) for role_id, scopes in (roles or {}).items()]
+        self._take(
+            {made.role_id: made for made in rules if made.role_id[-1:] != "*"},
+            {made.role_id[:-1]: made for made in rules if made.role_id[-1:] == "*"},
+            sorted((_stem(made.role_id), made.role_id) for made in rules),
+        )
+        refuse_cycles(rules, self.matching)
+
+    def _take(self, exact: dict[str, Rule], stars: dict[str, Rule], ids: list[tuple[str, str]]) -> None:
+        self._exact = exact
+        self._stars = stars
+        self._ids = ids
+        self._lengths = tuple(sorted({len(prefix) for prefix in stars}))
+        self._expanded: OrderedDict[object, ScopeSet] = OrderedDict()
+        self._walked: OrderedDict[tuple[str, ...], tuple[str, ...]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def replace(self, role_id: str, scopes: Iterable[str] | None) -> Roles:
+        """The roles with this one made, changed, or, for None, removed. Raises as the constructor does."""
+        changed = Roles.__new__(Roles)
+        exact, stars = self._exact.copy(), self._stars.copy()
+        star = role_id[-1:] == "*"
+        key, rules = (role_id[:-1], stars) if star else (role_id, exact)
+        ids = self._ids
+        known = rules.pop(key, None) is not None
+        if known and scopes is None:
+            ids = [entry for entry in ids if entry[1] != role_id]
+        if scopes is not None:
+            rules[key] = made = rule(role_id, scopes)
+            if not known:
+                ids = ids.copy()
+                insort(ids, (_stem(role_id), role_id))
+        changed._take(exact, stars, ids)  # noqa: SLF001 - the same class
+        if scopes is not None:
+            refuse_cycles([made], changed.matching)
+        return changed
+
+    def expand(self, scopes: Iterable[str]) -> ScopeSet:
+        """These scopes and all that follow from the roles which they assume."""
+        key = scopes if isinstance(scopes, ScopeSet) else tuple(scopes)
+        known = self._expanded.get(key)
+        if known is not None:
+            self._expanded.move_to_end(key)
+            return known
+        walked = self._walk(key)
+        given = key if isinstance(key, ScopeSet) else ScopeSet(key)
+        made = given.union(ScopeSet(walked)) if walked else given
+        _remember(self._expanded, key, made)
+        return made
+
+    def _walk(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        """What the scopes' roles give, directly and by way of others, apart from the scopes themselves."""
+        start = tuple(role_id for scope in scopes if (role_id := assumed(scope)) is not None)
+        if not start:
+            return ()
+        known = self._walked.get(start)
+        if known is None:
+            known = self._follow(start)
+            _remember(self._walked, start, known)
+        return known
+
+    def _follow(self, start: tuple[str, ...]) -> tuple[str, ...]:
+        found: set[str] = set()
+        given: set[str] = set()  # ids of roles whose plain scopes are in `found`
+        seen = set(start)
+        waiting = list(start)
+        while waiting:
+            for made, rest in self.matching(waiting.pop()):
+                reached: list[str] = []
+                if made.role_id not in given:
+                    given.add(made.role_id)
+                    found.update(made.plain)
+                    reached += made.assumes
+                if made.templates:
+                    filled = made.filled(rest)
+                    found.update(filled)
+                    reached += [role_id for scope in filled if (role_id := assumed(scope)) is not None]
+                fresh = [role_id for role_id in reached if role_id not in seen]
+                seen.update(fresh)
+                waiting += fresh
+        return tuple(found)
+
+    def matching(self, role_id: str) -> Iterator[tuple[Rule, str]]:
+        """The rules that apply when `assume:<role_id>` is held, each with the rest that fills its `<..>`.
+
+        A role_id that ends in `*` is a pattern: it meets each role that it could stand for, and each star role that
+        stands for all of it. For the former the rest is unknown, and so `*`.
+        """
+        pattern = role_id[-1:] == "*"
+        stem = role_id[:-1] if pattern else role_id
+        stars = self._stars
+        for length in self._lengths:
+            if length > len(stem):
+                break
+            made = stars.get(stem[:length])
+            if made is not None:
+                yield made, role_id[length:]
+        if not pattern:
+            if role_id in self._exact:
+                yield self._exact[role_id], ""
+            return
+        ids = self._ids
+        for place in range(bisect_left(ids, (stem,)), len(ids)):
+            beginning, name = ids[place]
+            if not beginning.startswith(stem):
+                break
+            if name[-1:] != "*":
+                yield self._exact[name], ""
+            elif beginning != stem:
+                yield stars[beginning], "*"
+
+
+def _stem(role_id: str) -> str:
+    return role_id[:-1] if role_id[-1:] == "*" else role_id
+
+
+def _remember(known: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+    known[key] = value
+    if len(known) > _REMEMBERED:
+        known.popitem(last=False)

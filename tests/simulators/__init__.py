@@ -1,0 +1,1 @@
+"""Small stand-ins for services of other makers, which refuse what the vendor would refuse."""

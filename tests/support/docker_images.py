@@ -1,0 +1,117 @@
+"""Images for tests, made from this machine's static busybox, since no registry is needed to run them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gzip
+import io
+import shutil
+import socket
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+IMAGE = "tcbox-test/busybox:1"
+_APPLETS = (
+    "sh cat echo ls mkdir env sleep true false printf test wget head tail dd sync rm ln seq stty tr id kill sha256sum od nc base64 hostname"
+).split()
+
+
+def engine_answers(path: str = "/var/run/docker.sock") -> bool:
+    """Whether a Docker engine listens at its usual socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(2)
+        try:
+            sock.connect(path)
+            sock.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b"200 OK" in sock.recv(200)
+        except OSError:
+            return False
+
+
+def root_filesystem() -> bytes:
+    """A tar with busybox and its applets.
+
+    Skips the test where there is no static busybox.
+    """
+    busybox = next((path for path in ("/bin/busybox", "/usr/bin/busybox", "/usr/local/bin/busybox") if Path(path).exists()), None) or shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("needs busybox: apt-get install busybox-static")
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for folder, mode in (("bin", 0o755), ("tmp", 0o1777), ("etc", 0o755), ("root", 0o700)):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            tar.addfile(entry)
+        tar.add(busybox, "bin/busybox")
+        for name in _APPLETS:
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+    return out.getvalue()
+
+
+@functools.cache
+def ensure(name: str = IMAGE) -> str:
+    """The name of an image that is in the engine; made when it is not."""
+    import docker
+
+    client = docker.from_env()
+    try:
+        if not client.api.images(name=name):
+            repository, _, tag = name.partition(":")
+            client.api.import_image_from_data(root_filesystem(), repository=repository, tag=tag, changes=["ENV PATH=/bin", 'CMD ["true"]'])
+    finally:
+        client.close()
+    return name
+
+
+def saved(name: str = IMAGE) -> bytes:
+    """What `docker save` writes of an image."""
+    import docker
+
+    client = docker.from_env()
+    try:
+        return b"".join(client.api.get_image(ensure(name)))
+    finally:
+        client.close()
+
+
+def remove(name: str) -> None:
+    """Take an image's name away, and the image with its last name."""
+    subprocess.run(["docker", "image", "rm", "-f", name], check=False, capture_output=True)
+
+
+def gz(data: bytes) -> bytes:
+    """Packed by gzip."""
+    return gzip.compress(data, 1)
+
+
+def zst(data: bytes) -> bytes:
+    """Packed by zstd."""
+    import zstandard
+
+    return zstandard.compress(data, 1)
+
+
+async def labelled(label: str) -> dict[str, list[str]]:
+    """Ids of containers, networks and volumes that have a label."""
+
+    def look() -> dict[str, list[str]]:
+        import docker
+
+        client = docker.from_env()
+        try:
+            filters = {"label": label}
+            return {
+                "containers": [each.id for each in client.containers.list(all=True, filters=filters)],
+                "networks": [each.id for each in client.networks.list(filters=filters)],
+                "volumes": [each.id for each in client.volumes.list(filters=filters)],
+            }
+        finally:
+            client.close()
+
+    return await asyncio.to_thread(look)

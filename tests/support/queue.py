@@ -1,0 +1,218 @@
+"""A queue service for tests: called as over the API, every reply and every message held against its schema."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+import tcbox.services
+from tcbox import clock as clocks
+from tcbox import db, errors, events, ids
+from tcbox.api import Encoded, Reply
+from tcbox.api.call import Call
+from tcbox.api.dispatch import Dispatcher
+from tcbox.api.schemas import SchemaSet
+from tcbox.credentials import Success
+from tcbox.credentials.identity import LazyScopes
+from tcbox.events import bus as buses
+from tcbox.scopes import ScopeSet
+from tcbox.services.queue import store
+from tcbox.services.queue.events import exchanges
+from tcbox.services.queue.service import Service
+
+SERVICES = Path(tcbox.services.__path__[0])
+MIGRATIONS = [buses.migrations, store.migrations]
+QUEUE = "proj/ci"
+WORKER = {"workerGroup": "group", "workerId": "worker"}
+
+
+class Bytes:
+    """An artifact store that only keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def put_url(self, key: str, *, content_type: str, content_length: int | None, expires_ms: int) -> str:
+        return f"https://blobs.example/put/{key}?type={content_type}&length={content_length}"
+
+    def get_url(self, key: str, *, public: bool, expires_ms: int, content_type: str, filename: str) -> str:
+        return f"https://blobs.example/get/{key}"
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self.deleted += keys
+
+
+class Objects:
+    """An object service that knows the uploads that were announced, and those that were finished."""
+
+    def __init__(self) -> None:
+        self.uploads: dict[str, Any] = {}
+        self.finished: set[str] = set()
+
+    async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Any = None) -> Any:
+        name = args[0]
+        if method == "createUpload":
+            self.uploads[name] = payload
+            return {"uploadId": payload["uploadId"]}
+        if name not in self.finished:
+            raise errors.ResourceNotFound("no object {name}", name=name)
+        if method == "startDownload":
+            return {"method": "simple", "url": f"https://objects.example/{name}"}
+        return {"projectId": "none", "expires": "2030-01-01T00:00:00.000Z"}
+
+
+class Queue:
+    """The service with a dispatcher, a clock that can be moved, and all messages since it began."""
+
+    def __init__(self, database: db.Database, clock: clocks.VirtualClock, **settings: Any) -> None:
+        self.database = database
+        self.clock = clock
+        self.bus = events.Bus(database, clock)
+        self.bytes = Bytes()
+        self.objects = Objects()
+        self.service = Service(
+            database=database, bus=self.bus, clock=clock, caller=self.objects, client_id="static/taskcluster/queue",
+            access_token="t" * 44, artifact_store=self.bytes, **settings,
+        )
+        self.schemas = SchemaSet({"queue": SERVICES / "queue" / "schemas"})
+        monitoring = self.service.monitoring(lambda: 1.0, list)
+        handlers = self.service.api.bind(*self.service.families(), monitoring)
+        self.dispatcher = Dispatcher(self.service.api, handlers, self.schemas, authenticator=None, clock=clock)  # type: ignore[arg-type]
+        self._handlers = handlers
+        self._read = 0
+
+    async def raw(self, name: str, *args: str, payload: Any = None, query: Any = None, scopes: Sequence[str] = ("*",)) -> Any:
+        """What the method's coroutine returns, checks done."""
+        method = self.service.api.methods[name]
+        identity = Success("hawk", "tester", clocks.DAY * 100_000, LazyScopes(ScopeSet(scopes)))
+        params = dict(zip(method.params, args, strict=True))
+        call = Call(method, params, query or {}, lambda: identity)
+        if method.by_route:
+            await call.authorize(**params)
+        self.dispatcher._check_arguments(method, params, query or {})
+        if method.input is not None:
+            call.payload = self.dispatcher._valid(method, msgspec.json.decode(msgspec.json.encode(payload)))
+        result = await self._handlers[name](call, **params)
+        self.dispatcher._ensure_authorized(method, call)
+        return result
+
+    async def call(self, name: str, *args: str, payload: Any = None, query: Any = None, scopes: Sequence[str] = ("*",)) -> Any:
+        """The method's reply as its caller would see it, held against its schema."""
+        result = await self.raw(name, *args, payload=payload, query=query, scopes=scopes)
+        if isinstance(result, Reply) and result.status != 200:
+            return result
+        document = msgspec.json.decode(result.body) if isinstance(result, Encoded) else result
+        output = self.service.api.methods[name].output
+        if output is not None and document != {}:
+            faults = self.schemas.validator("queue", output).check(msgspec.json.decode(msgspec.json.encode(document)))
+            assert not faults, (name, faults)
+        return document
+
+    async def refused(self, name: str, *args: str, **keywords: Any) -> errors.ApiError:
+        """The error that the method answers with."""
+        try:
+            reply = await self.call(name, *args, **keywords)
+        except errors.ApiError as error:
+            return error
+        raise AssertionError(f"{name} was not refused: {reply}")
+
+    async def events(self) -> list[events.Event]:
+        """The messages since the last time, each held against its schema."""
+        found: list[events.Event] = []
+        while batch := await self.bus.read(self._read):
+            self._read = batch[-1].id
+            found += batch
+        for event in found:
+            exchange = exchanges.entries[event.exchange.rpartition("/")[2]]
+            faults = self.schemas.validator("queue", exchange.schema).check(event.payload)
+            assert not faults, (event.exchange, faults)
+        return found
+
+    async def announced(self) -> list[str]:
+        """The exchanges of the messages since the last time, without `task-`."""
+        return [event.exchange.rpartition("/")[2].removeprefix("task-") for event in await self.events()]
+
+    def definition(self, **changes: Any) -> dict[str, Any]:
+        """A task definition that is accepted."""
+        now = self.clock.now()
+        return {
+            "taskQueueId": QUEUE,
+            "schedulerId": "sched",
+            "created": clocks.to_wire(now),
+            "deadline": clocks.to_wire(now + clocks.DAY),
+            "expires": clocks.to_wire(now + 2 * clocks.DAY),
+            "payload": {"command": ["true"]},
+            "metadata": {"name": "n", "description": "d", "owner": "o@example.com", "source": "https://example.com"},
+            **changes,
+        }
+
+    async def create(self, task_id: str | None = None, **changes: Any) -> str:
+        """Create a task; its taskId."""
+        task_id = task_id or ids.slugid()
+        await self.call("createTask", task_id, payload=self.definition(**changes))
+        return task_id
+
+    async def claim(self, tasks: int = 1, queue: str = QUEUE, **worker: str) -> list[dict[str, Any]]:
+        """Claim work."""
+        reply = await self.call("claimWork", queue, payload={**WORKER, **worker, "tasks": tasks})
+        found: list[dict[str, Any]] = reply["tasks"]
+        return found
+
+    async def claim_now(self, tasks: int = 1, **worker: str) -> list[dict[str, Any]]:
+        """Claim work if there is any; an empty list at once if not."""
+        reply = asyncio.create_task(self.claim(tasks, **worker))
+        while not reply.done():
+            if self.service.waiters.waiting():
+                self.service.waiters.send_home()
+            await asyncio.sleep(0.002)
+        return await reply
+
+    async def run(self, task_id: str, end: str = "reportCompleted", reason: str | None = None) -> dict[str, Any]:
+        """Claim the pending run of a task and report its end; its status then."""
+        status = await self.status(task_id)
+        run_id = str(len(status["runs"]) - 1)
+        await self.call("claimTask", task_id, run_id, payload=WORKER)
+        payload = {"reason": reason} if reason else None
+        reply = await self.call(end, task_id, run_id, payload=payload)
+        found: dict[str, Any] = reply["status"]
+        return found
+
+    async def status(self, task_id: str) -> dict[str, Any]:
+        """A task's status."""
+        found: dict[str, Any] = (await self.call("status", task_id))["status"]
+        return found
+
+    async def state(self, task_id: str) -> str:
+        """A task's state."""
+        found: str = (await self.status(task_id))["state"]
+        return found
+
+
+@asynccontextmanager
+async def started(database: db.Database, clock: clocks.VirtualClock, **settings: Any) -> AsyncIterator[Queue]:
+    """A queue that has started, without its loops."""
+    queue = Queue(database, clock, **settings)
+    async with AsyncExitStack() as stack:
+        await queue.service.start(stack)
+        yield queue
+    await queue.bus.close()
+
+
+@pytest.fixture
+def clock() -> clocks.VirtualClock:
+    """A clock that the test moves."""
+    return clocks.VirtualClock()
+
+
+@pytest_asyncio.fixture
+async def queue(database: db.Database, clock: clocks.VirtualClock) -> AsyncIterator[Queue]:
+    """A queue on each engine."""
+    async with started(database, clock) as made:
+        yield made

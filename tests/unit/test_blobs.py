@@ -1,0 +1,171 @@
+"""Places for bytes: what both keep, with clients that use their URLs."""
+
+import gzip
+import hashlib
+import os
+
+import aiohttp
+import pytest
+
+from tcbox import blobs as blobs_module
+from tcbox import clock as clocks
+from tcbox import errors
+from tcbox.blobs import connect
+from tcbox.blobs.artifacts import ArtifactStore
+from tcbox.blobs.signing import Signer
+from tests.support.blobs import blobs, s3_endpoint  # noqa: F401
+
+KEY = "object/x/public/build/a b+c%2F.txt"
+BIG = os.urandom(1024 * 1024) * 19 + b"end"
+
+
+def soon():
+    return clocks.SystemClock().now() + 60_000
+
+
+async def chunks(data, size=300_000):
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+async def content(blobs, key, span=None):
+    stat, parts = await blobs.open(key, span)
+    return stat, b"".join([part async for part in parts])
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", BIG], ids=["empty", "small", "big"])
+async def test_written_and_read(blobs, data):
+    """Bytes of any size come back as they were written, with what was said of them."""
+    stat = await blobs.put_stream(KEY, chunks(data), content_type="text/plain", content_encoding="gzip", content_disposition="attachment", length=len(data))
+    found, read = await content(blobs, KEY)
+    assert read == data
+    assert (found.size, found.content_type, found.content_encoding, found.content_disposition) == (len(data), "text/plain", "gzip", "attachment")
+    assert found.etag == stat.etag
+    assert (await blobs.stat(KEY)).size == len(data)
+
+
+async def test_spans(blobs):
+    """Any stretch of the bytes can be read by itself."""
+    await blobs.put_stream(KEY, chunks(BIG), content_type="x/y")
+    for span in [(0, 1), (5, 600_000), (len(BIG) - 3, len(BIG)), (7, 7)]:
+        stat, read = await content(blobs, KEY, span)
+        assert read == BIG[span[0] : span[1]]
+        assert stat.size == len(BIG)
+
+
+async def test_nothing_there(blobs):
+    """Reading what is not there says so; removing it is no error."""
+    assert await blobs.stat(KEY) is None
+    with pytest.raises(blobs_module.NoSuchBlob):
+        await blobs.open(KEY)
+    with pytest.raises(blobs_module.NoSuchBlob):
+        await blobs.hashes(KEY, ["sha256"])
+    await blobs.delete([KEY])
+
+
+async def test_refused_bytes_leave_what_was_there(blobs):
+    """Bytes of another length or hash than announced are refused, and the old ones stay."""
+    await blobs.put_stream(KEY, chunks(b"old"), content_type="x/y")
+    for data in (b"new", BIG):
+        with pytest.raises(blobs_module.HashMismatch, match=r"sha256.*should have"):
+            await blobs.put_stream(KEY, chunks(data), content_type="x/y", expected_hashes={"sha256": "0" * 64})
+        for length in (len(data) - 1, len(data) + 1):
+            with pytest.raises(blobs_module.Incomplete):
+                await blobs.put_stream(KEY, chunks(data), content_type="x/y", length=length)
+    assert (await content(blobs, KEY))[1] == b"old"
+
+
+async def test_hashes(blobs):
+    """Hashes are those of the bytes, whether they were checked at the upload or not; unknown algorithms are passed over."""
+    for data in (b"abc", BIG):
+        right = {"sha256": hashlib.sha256(data).hexdigest(), "sha512": hashlib.sha512(data).hexdigest()}
+        await blobs.put_stream(KEY, chunks(data), content_type="x/y", expected_hashes={"sha256": right["sha256"], "rot13": "x"})
+        assert await blobs.hashes(KEY, ["sha256", "sha512", "rot13"]) == right
+
+
+async def test_replaced_and_deleted(blobs):
+    """New bytes replace old ones, also while those are read; deleted ones are gone, and others stay."""
+    other = KEY + "2"
+    await blobs.put_stream(other, chunks(b"other"), content_type="x/y")
+    first = await blobs.put_stream(KEY, chunks(b"one"), content_type="x/y")
+    _, reading = await blobs.open(KEY)
+    second = await blobs.put_stream(KEY, chunks(b"two!"), content_type="x/z")
+    assert first.etag != second.etag
+    assert b"".join([part async for part in reading]) == b"one"
+    assert (await content(blobs, KEY))[1] == b"two!"
+    await blobs.delete([KEY, "nothing"])
+    assert await blobs.stat(KEY) is None
+    assert (await content(blobs, other))[1] == b"other"
+
+
+@pytest.mark.parametrize("key", ["..", "../../etc/passwd", "/etc/passwd", "a/../b", "a//b", "a/./b", "a\\b", "C:\\x", "x" * 3000, "a\x00b", "…/ü", "a?b#c&d=e"])
+async def test_any_key(blobs, key):
+    """Whatever the key, its bytes are its own, over URLs too."""
+    await blobs.put_stream(key, chunks(b"direct"), content_type="x/y")
+    assert (await content(blobs, key))[1] == b"direct"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(blobs.get_url(key, expires_ms=soon())) as reply:
+            assert reply.status == 200
+            assert await reply.read() == b"direct"
+        put = blobs.put_url(key, content_type="x/z", content_length=3, expires_ms=soon())
+        async with session.put(put, data=b"put", headers={"Content-Type": "x/z"}) as reply:
+            assert reply.status == 200
+    assert (await content(blobs, key))[1] == b"put"
+
+
+async def test_urls(blobs):
+    """A client uploads to one URL and downloads from another; a gzip body stays as it was sent."""
+    packed = gzip.compress(b"log\n" * 1000)
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        url = blobs.put_url(KEY, content_type="text/plain; charset=utf-8", expires_ms=soon())
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip"}
+        async with session.put(url, data=packed, headers=headers, skip_auto_headers=["Accept-Encoding"]) as reply:
+            assert reply.status == 200
+        async with session.get(blobs.get_url(KEY, expires_ms=soon())) as reply:
+            assert await reply.read() == packed
+            assert reply.headers["Content-Encoding"] == "gzip"
+            assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+        async with session.get(blobs.get_url(KEY, expires_ms=soon(), disposition="attachment; filename=a.log")) as reply:
+            assert reply.headers["Content-Disposition"] == "attachment; filename=a.log"
+
+
+async def test_artifacts(blobs):
+    """An artifact goes up and comes down by its URLs, public or not, and is gone when deleted."""
+    store = ArtifactStore(blobs)
+    key = "V3SVIuxDTAWJ2_4d71Q4dw/0/public/logs/live.log"
+    async with aiohttp.ClientSession() as session:
+        async with session.put(store.put_url(key, content_type="text/plain", content_length=None, expires_ms=soon()), data=b"x", headers={"Content-Type": "text/plain"}) as reply:
+            assert reply.status == 200
+        for public in (True, False):
+            async with session.get(store.get_url(key, public=public, expires_ms=soon(), content_type="text/plain", filename="live.log")) as reply:
+                assert await reply.read() == b"x"
+        await store.delete([key])
+        async with session.get(store.get_url(key, public=True, expires_ms=soon(), content_type="text/plain", filename="live.log")) as reply:
+            assert reply.status == 404
+    fronted = ArtifactStore(blobs, public_url="https://cdn.example.com/")
+    assert fronted.get_url("a/b c", public=True, expires_ms=0, content_type="x/y", filename="b c") == "https://cdn.example.com/artifact/a/b%20c"
+    assert not fronted.get_url("a/b c", public=False, expires_ms=soon(), content_type="x/y", filename="b c").startswith("https://cdn")
+
+
+async def test_bucket_that_is_not_there(s3_endpoint):
+    """An S3 error names the operation, the bucket and what to look at."""
+    url = f"s3://nowhere?endpoint={s3_endpoint}&access_key_id=a&secret_access_key=b"
+    blobs = connect(url, root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())
+    with pytest.raises(errors.Unavailable) as raised:
+        await blobs.put_stream(KEY, chunks(b"x"), content_type="x/y")
+    assert raised.value.details["bucket"] == "nowhere"
+    await blobs.close()
+
+
+async def test_s3_takes_no_put_above_its_limit(s3_endpoint):
+    """A PUT that S3 would refuse is refused before it begins."""
+    blobs = connect(f"s3://b?endpoint={s3_endpoint}", root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())
+    with pytest.raises(errors.InputError):
+        blobs.put_url(KEY, content_type="x/y", content_length=6 * 1024**3, expires_ms=soon())
+
+
+@pytest.mark.parametrize("url", ["file://relative", "file:relative", "ftp://x", "s3:///x", "s3://b/p?colour=red", ""])
+def test_settings_that_name_no_place(url):
+    """A setting that names no place is refused with what to write."""
+    with pytest.raises(errors.TcboxError, match=r"s3://|known are"):
+        connect(url, root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())

@@ -1,0 +1,142 @@
+"""Roles: expansion to the end, patterns, parameters, and circles refused."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcbox.scopes import RoleCycle, Roles, RoleScopeError, ScopeSet, check_cycles, normalise
+
+
+def naive(roles, scopes):
+    """Expansion by its definition: apply each rule to each scope until nothing new comes."""
+    everything = {f"assume:{role_id}": granted for role_id, granted in roles.items()}
+    have, waiting = set(scopes), list(scopes)
+    while waiting:
+        scope = waiting.pop()
+        star = scope.endswith("*")
+        stem = scope[:-1] if star else scope
+        for rule, granted in everything.items():
+            if rule.endswith("*") and stem.startswith(rule[:-1]):
+                rest = scope[len(rule) - 1 :]
+            elif rule == scope or (star and rule.removesuffix("*").startswith(stem)):
+                rest = "*"
+            else:
+                continue
+            if rule.endswith("*"):
+                granted = [one.partition("<..>")[0] + rest if "<..>" in one and rest.endswith("*") else one.replace("<..>", rest) for one in granted]
+            fresh = set(granted) - have
+            have |= fresh
+            waiting += fresh
+    return normalise(have)
+
+
+ROLE_IDS = st.text("ab*", min_size=1, max_size=4)
+GIVEN = st.one_of(
+    st.builds(lambda before, rest, after: f"assume:{before}{rest}{after}", st.text("ab", max_size=3), st.sampled_from(["", "<..>"]), st.sampled_from(["", "a", "*", "b*"])),
+    st.builds(lambda before, rest, after: f"X{before}{rest}{after}", st.text("ab*", max_size=2), st.sampled_from(["", "<..>"]), st.sampled_from(["", "a", "*"])),
+)
+ROLES = st.dictionaries(ROLE_IDS, st.lists(GIVEN, max_size=3), max_size=6)
+HELD = st.lists(st.one_of(ROLE_IDS.map(lambda role_id: f"assume:{role_id}"), st.sampled_from(["*", "as*", "assume*", ":*", "b"])), max_size=3)
+
+
+def made(roles):
+    try:
+        return Roles(roles)
+    except (RoleCycle, RoleScopeError):
+        return None
+
+
+@settings(max_examples=1500, deadline=None)
+@given(ROLES, HELD)
+def test_expansion_is_what_its_definition_says(roles, held):
+    """The compiled roles give what applying every rule until nothing changes gives."""
+    compiled = made(roles)
+    if compiled is not None:
+        assert compiled.expand(held).scopes == naive(roles, held)
+        assert compiled.expand(ScopeSet(held)).scopes == naive(roles, held)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ROLES, ROLE_IDS, st.none() | st.lists(GIVEN, max_size=3), HELD)
+def test_replacing_a_role_is_building_anew(roles, role_id, scopes, held):
+    """A replaced, added or removed role gives, and refuses, what roles built from scratch would."""
+    compiled = made(roles)
+    if compiled is None:
+        return
+    after = {key: value for key, value in roles.items() if key != role_id} | ({} if scopes is None else {role_id: scopes})
+    expected = made(after)
+    if expected is None:
+        with pytest.raises((RoleCycle, RoleScopeError)):
+            compiled.replace(role_id, scopes)
+    else:
+        assert compiled.replace(role_id, scopes).expand(held) == expected.expand(held)
+        assert len(compiled.replace(role_id, scopes)) == len(after)
+    assert compiled.expand(held).scopes == naive(roles, held)
+
+
+@pytest.mark.parametrize(
+    ("roles", "held", "expected"),
+    [
+        ({}, ["c*", "a", "b"], ["a", "b", "c*"]),
+        ({"a": ["A"], "aa": ["AA"], "b": ["B"]}, ["assume:a"], ["A", "assume:a"]),
+        ({"a": ["A"], "aa": ["AA"], "a*": ["S"], "b": ["B"]}, ["assume:a*"], ["A", "AA", "S", "assume:a*"]),
+        ({"*": ["S"], "a*": ["A"], "ab*": ["AB"]}, ["assume:a"], ["A", "S", "assume:a"]),
+        ({"a": ["A"], "b": ["B"]}, ["assu*"], ["A", "B", "assu*"]),
+        ({"a": ["A"]}, [":*"], [":*"]),
+        ({"a": ["A"]}, ["*"], ["*"]),
+        ({"a*": ["A<..>"]}, ["assume:abc"], ["Abc", "assume:abc"]),
+        ({"a*": ["A<..>"]}, ["assume:a"], ["A", "assume:a"]),
+        ({"a*": ["A<..>X"]}, ["assume:abc"], ["AbcX", "assume:abc"]),
+        ({"a*": ["A<..>X"]}, ["assume:abc*"], ["Abc*", "assume:abc*"]),
+        ({"abc*": ["A<..>X"]}, ["assume:a*"], ["A*", "assume:a*"]),
+        ({"a*b": ["1"], "a*bc": ["2"], "ab": ["3"]}, ["assume:a*b*"], ["1", "2", "assume:a*b*"]),
+        ({"a": ["A<..>"]}, ["assume:a"], ["A<..>", "assume:a"]),
+        ({"a*": ["A$<..>"]}, ["assume:a$&"], ["A$$&", "assume:a$&"]),
+        ({"r:*": ["assume:s:<..>:x"], "s:*": ["S:<..>"], "s:p:x": ["P"]}, ["assume:r:p"], ["P", "S:p:x", "assume:r:p", "assume:s:p:x"]),
+    ],
+)
+def test_expansion(roles, held, expected):
+    """Role ids and what is assumed may both end in a star; `<..>` is the rest, and swallows what follows when it ends in one."""
+    assert list(Roles(roles).expand(held)) == expected
+
+
+@pytest.mark.parametrize(
+    ("roles", "cycle"),
+    [
+        ({"a": ["assume:a"]}, ["assume:a", "assume:a"]),
+        ({"a": ["*"]}, ["assume:a", "assume:a"]),
+        ({"a": ["assume:c"], "b": ["assume:c"], "c": ["assume:a"]}, ["assume:a", "assume:c", "assume:a"]),
+        ({"a*": ["assume:b<..>"], "b*": ["assume:a<..>x"]}, ["assume:a*", "assume:b*", "assume:a*"]),
+        ({"ab": ["assume:a*"]}, ["assume:ab", "assume:ab"]),
+        ({"a*": ["assume:ab"]}, ["assume:a*", "assume:a*"]),
+        ({"a": ["assume:c"], "c*": ["assume:<..>"]}, ["assume:a", "assume:c*", "assume:a"]),
+    ],
+)
+def test_circles_are_refused(roles, cycle):
+    """Roles that assume each other in a circle are refused, with the circle."""
+    with pytest.raises(RoleCycle) as refused:
+        check_cycles(roles)
+    assert refused.value.cycle == cycle
+    assert "' -> '".join(cycle) in str(refused.value)
+
+
+@pytest.mark.parametrize("scope", ["assume:b*<..>", "b<..>c<..>", "b<..><..>", "b<..>c<..>d"])
+def test_a_rest_without_meaning_is_refused(scope):
+    """`<..>` twice, or after a final star, is refused, and the scope named; without a star in the role id it is just text."""
+    with pytest.raises(RoleScopeError, match="role 'a\\*'") as refused:
+        check_cycles({"a*": [scope]})
+    assert refused.value.scope == scope
+    check_cycles({"a": [scope]})
+
+
+def test_long_chains():
+    """A chain of 2,000 roles expands to its end."""
+    roles = Roles({f"r{number}:": [f"assume:r{number + 1}:", f"s{number}"] for number in range(2000)})
+    assert len(roles.expand(["assume:r0:"])) == 4001
+
+
+def test_the_result_is_remembered():
+    """Asked twice, the same set object is answered, and scopes beside the roles are not lost."""
+    roles = Roles({"a": ["A"]})
+    assert roles.expand(("assume:a", "x")) is roles.expand(["assume:a", "x"])
+    assert roles.expand(("assume:a", "y")).scopes == ("A", "assume:a", "y")

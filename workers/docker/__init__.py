@@ -1,0 +1,1 @@
+"""Runs tasks in containers of a Docker engine."""

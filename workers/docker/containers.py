@@ -1,0 +1,97 @@
+"""One container: made, started, listened to, waited for, read from, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from tcbox.workers.docker.engine import Engine, EngineError
+
+_CHUNK = 256 * 1024
+
+
+class Container:
+    """A container of this worker."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self.id = engine, name
+
+    @classmethod
+    async def create(cls, engine: Engine, name: str, config: dict[str, Any]) -> Container:
+        """Make a container, not yet started.
+
+        Raises EngineError.
+        """
+        reply = await engine.call("POST", "/containers/create", query={"name": name}, body=config)
+        return cls(engine, reply["Id"])
+
+    async def run(self, write: Callable[[bytes], None]) -> int:
+        """Start it, hand on all that it writes, and give its exit code.
+
+        Raises EngineError; with `StartError` when its command cannot be started.
+        """
+        query = {"stream": "1", "stdout": "1", "stderr": "1"}
+        async with self._engine.stream("POST", f"/containers/{self.id}/attach", query=query) as output:
+            try:
+                await self._engine.call("POST", f"/containers/{self.id}/start")
+            except EngineError as error:
+                raise StartError(str(error), error.status) from error
+            with contextlib.suppress(EngineError):
+                async for chunk in output.content.iter_any():
+                    write(chunk)
+        reply = await self._engine.call("POST", f"/containers/{self.id}/wait")
+        return int(reply["StatusCode"])
+
+    async def kill(self) -> None:
+        """End all its processes; nothing when it does not run."""
+        with contextlib.suppress(EngineError):
+            await self._engine.call("POST", f"/containers/{self.id}/kill")
+
+    async def remove(self) -> None:
+        """End and remove it, with its unnamed volumes; nothing when it is gone."""
+        try:
+            await self._engine.call("DELETE", f"/containers/{self.id}", query={"force": "1", "v": "1"})
+        except EngineError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def copy_out(self, path: str, target: Path) -> None:
+        """Write a tar of a file or folder of the container into a file; a link is followed.
+
+        Raises EngineError; status 404 when there is nothing at the path.
+        """
+        for _ in range(8):
+            async with self._engine.stream("GET", f"/containers/{self.id}/archive", query={"path": path}) as reply:
+                link = _stat(reply.headers.get("X-Docker-Container-Path-Stat", "")).get("linkTarget")
+                if not link or link == path:
+                    with target.open("wb") as file:
+                        await _save(reply.content, file)
+                    return
+                path = link
+        raise EngineError(f"{path} is a link that leads round in a circle", 404)
+
+
+class StartError(EngineError):
+    """The container's command cannot be started."""
+
+
+def _stat(header: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.json.decode(base64.b64decode(header))
+    except (ValueError, msgspec.DecodeError):
+        return {}
+    return found
+
+
+async def _save(content: Any, file: IO[bytes]) -> None:
+    async for chunk in content.iter_chunked(_CHUNK):
+        if len(chunk) >= _CHUNK:
+            await asyncio.to_thread(file.write, chunk)
+        else:
+            file.write(chunk)

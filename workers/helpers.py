@@ -1,0 +1,56 @@
+"""Small programs that outlive the worker by a moment, to clean up when it is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+KEEPER = "keeper"
+WATCHDOG = "watchdog"
+_FILES = {KEEPER: "host/keeper.py", WATCHDOG: "docker/watchdog.py"}
+FLAG = "--worker-helper="
+"""A bundled program whose first argument is this and a helper's name runs the helper by `main`, and nothing else."""
+
+
+class Helper:
+    """One helper, and the socket that is its standard input; it notices when the worker is gone by that closing."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        self.channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                _command(name, *arguments), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/", close_fds=True,
+            )  # fmt: skip
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Close its socket, and wait a moment for its end; may be called twice."""
+        self.channel.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+
+
+def _command(name: str, *arguments: str) -> list[str]:
+    if getattr(sys, "frozen", False):
+        return [sys.executable, FLAG + name, *arguments]
+    return [sys.executable, "-I", "-S", str(Path(__file__).parent / _FILES[name]), *arguments]
+
+
+def main(argv: list[str]) -> None:
+    """Run the helper that the arguments name; for bundled programs, before they do anything else."""
+    name = argv[0].removeprefix(FLAG)
+    if name == KEEPER:
+        from tcbox.workers.host import keeper
+
+        keeper.main()
+    else:
+        from tcbox.workers.docker import watchdog
+
+        watchdog.main(*argv[1:])

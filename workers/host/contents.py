@@ -1,0 +1,89 @@
+"""What mounts are filled with: text, artifacts and files from elsewhere, fetched once and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tcbox.workers import downloads, outcomes
+from tcbox.workers.runs import Run
+from tcbox.workers.tasklog import TaskLog
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class Contents:
+    """Keeps what was fetched, by where it came from, in a folder of its own."""
+
+    def __init__(self, folder: Path, session: aiohttp.ClientSession) -> None:
+        self._folder, self._session = folder, session
+        self._locks: dict[str, asyncio.Lock] = {}
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @contextlib.asynccontextmanager
+    async def file(self, content: dict[str, Any], run: Run, log: TaskLog) -> AsyncIterator[Path]:
+        """A file with the content, to be read and left as it is.
+
+        Raises RunEnded(failed) when it cannot be had, or has another SHA-256 than the payload demands.
+        """
+        if "raw" in content or "base64" in content:
+            with tempfile.NamedTemporaryFile(dir=self._folder) as file:
+                file.write(_literal(content))
+                file.flush()
+                yield Path(file.name)
+            return
+        try:
+            key, what, fetch = await self._source(content, run)
+        except downloads.DownloadError as error:
+            raise outcomes.failed(f"[mounts] {error}") from error
+        path = self._folder / hashlib.sha256(key.encode()).hexdigest()
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            await self._ensure(path, what, fetch, content.get("sha256"), log)
+        yield path
+
+    async def _source(self, content: dict[str, Any], run: Run) -> tuple[str, str, Any]:
+        if "url" in content:
+            url = content["url"]
+            return f"url:{url}", url, lambda part: downloads.fetch(self._session, url, part, what="a mount's content", clock_sleep=run.clock.sleep)
+        task_id = content.get("taskId") or await downloads.indexed_task(run, content["namespace"])
+        name = content["artifact"]
+        what = f"the artifact {name} of task {task_id}"
+        return f"artifact:{task_id}:{name}", what, lambda part: downloads.artifact(run, self._session, task_id, name, part)
+
+    async def _ensure(self, path: Path, what: str, fetch: Any, sha256: str | None, log: TaskLog) -> None:
+        if path.exists():
+            if sha256 is None or await downloads.sha256_of(path) == sha256:
+                log.say(f"[mounts] Using {what} as fetched before")
+                return
+            log.say(f"[mounts] What was fetched before from {what} has another SHA-256 than {sha256}: fetching it again")
+            path.unlink()
+        part = path.with_suffix(".part")
+        log.say(f"[mounts] Fetching {what}")
+        try:
+            digest = await fetch(part)
+        except downloads.DownloadError as error:
+            raise outcomes.failed(f"[mounts] {error}") from error
+        log.say(f"[mounts] Fetched {os.path.getsize(part)} bytes with SHA-256 {digest}")
+        if sha256 is not None and digest != sha256:
+            part.unlink()
+            raise outcomes.failed(f"[mounts] {what} has the SHA-256 {digest}, but the payload demands {sha256}")
+        part.rename(path)
+
+
+def _literal(content: dict[str, Any]) -> bytes:
+    if "raw" in content:
+        text: str = content["raw"]
+        return text.encode()
+    try:
+        return base64.b64decode(content["base64"], validate=True)
+    except binascii.Error as error:
+        raise outcomes.malformed(f"The base64 content of a mount cannot be decoded: {error}") from error

@@ -1,0 +1,105 @@
+"""Puts files, archives and caches into a task's folder before it runs, and saves the caches after."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tcbox.client.http import Http
+from tcbox.workers import outcomes, scoped
+from tcbox.workers.host import archives
+from tcbox.workers.host.caches import Cache, Caches
+from tcbox.workers.host.contents import Contents
+from tcbox.workers.runs import Run
+from tcbox.workers.tasklog import TaskLog
+
+
+def faults(task: Mapping[str, Any], mounts: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with a payload's mounts beyond their form."""
+    found = []
+    for index, mount in enumerate(mounts):
+        where, form = f"payload.mounts[{index}]", mount.get("format")
+        known = archives.FILE_FORMATS if "file" in mount else archives.ARCHIVE_FORMATS
+        if form is not None and form not in known:
+            found.append(f"{where}.format: {form} cannot be unpacked here: use one of {', '.join(known)}")
+        task_id = mount.get("content", {}).get("taskId")
+        if task_id is not None and task_id not in task.get("dependencies", []):
+            found.append(f"{where}.content.taskId: an artifact of {task_id} is mounted, so task.dependencies must have that task")
+    return found
+
+
+class Mounts:
+    """The mounts of one task."""
+
+    def __init__(self, mounts: list[dict[str, Any]], folder: Path, run: Run, log: TaskLog, contents: Contents, caches: Caches) -> None:
+        self._mounts, self._folder, self._run, self._log = mounts, folder, run, log
+        self._contents, self._caches = contents, caches
+        self._taken: list[tuple[Cache, Path]] = []
+
+    async def mount(self, http: Http, task_queue_id: str) -> None:
+        """Mount all, in order.
+
+        Raises RunEnded: malformed-payload when scopes are missing, failed when content cannot be had or unpacked.
+        """
+        names = [mount["cacheName"] for mount in self._mounts if "cacheName" in mount]
+        if names:
+            await scoped.require(self._run, [f"generic-worker:cache:{name}" for name in names], what="A cache among the payload's mounts")
+            await self._caches.purges.ask(http, task_queue_id)
+        for mount in self._mounts:
+            try:
+                await self._one(mount)
+            except archives.CannotUnpack as error:
+                raise outcomes.failed(f"[mounts] The content of {mount.get('file') or mount['directory']}: {error}") from error
+            except OSError as error:
+                raise outcomes.failed(f"[mounts] {mount.get('file') or mount['directory']} cannot be written: {error.strerror or error}") from error
+
+    async def unmount(self, *, purge: bool) -> None:
+        """Give the caches back, or throw them away.
+
+        Raises RunEnded(failed) when one cannot be kept.
+        """
+        taken, self._taken = self._taken, []
+        for cache, path in taken:
+            if purge:
+                self._log.say(f"[mounts] Purging the cache {cache.name}")
+                continue
+            self._log.say(f"[mounts] Keeping the cache {cache.name}")
+            try:
+                await self._caches.give_back(cache, path)
+            except OSError as error:
+                raise outcomes.failed(f"[mounts] The cache {cache.name} at {path} could not be kept: {error.strerror or error}") from error
+
+    async def _one(self, mount: dict[str, Any]) -> None:
+        target = self._folder / (mount.get("file") or mount["directory"])
+        if "file" in mount:
+            await self._file(mount, target)
+        elif "cacheName" in mount:
+            await self._cache(mount, target)
+        else:
+            await self._fill(mount, target)
+
+    async def _file(self, mount: dict[str, Any], target: Path) -> None:
+        if target.is_dir():
+            raise outcomes.failed(f"[mounts] {mount['file']} is a directory already, so no file can be mounted there")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        async with self._contents.file(mount["content"], self._run, self._log) as source:
+            form = mount.get("format")
+            await asyncio.to_thread(archives.decompress, source, form, target) if form else await asyncio.to_thread(shutil.copyfile, source, target)
+
+    async def _cache(self, mount: dict[str, Any], target: Path) -> None:
+        cache = await self._caches.take(mount["cacheName"], target)
+        self._log.say(f"[mounts] {'Starting' if cache.fresh else 'Using'} the cache {cache.name} at {mount['directory']}")
+        if cache.fresh and "content" in mount:
+            await self._fill(mount, target)
+        elif cache.fresh:
+            target.mkdir(parents=True, exist_ok=True)
+        self._taken.append((cache, target))
+
+    async def _fill(self, mount: dict[str, Any], target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        async with self._contents.file(mount["content"], self._run, self._log) as source:
+            self._log.say(f"[mounts] Unpacking a {mount['format']} archive into {mount['directory']}")
+            await asyncio.to_thread(archives.unpack, source, mount["format"], target)
