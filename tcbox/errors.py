@@ -6,7 +6,11 @@ Source of codes and statuses: the Taskcluster API guidelines on errors.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
+
+_PLACE = re.compile(r"\{(\w+)\}")
 
 
 class TcboxError(Exception):
@@ -24,6 +28,14 @@ class ApiError(TcboxError):
         self.details = details
         self.message = message or " ".join((self.__doc__ or "").split())
         super().__init__(self.message)
+
+    def __str__(self) -> str:
+        """The message with its details in place; a detail that is no text is shown as JSON."""
+        return _PLACE.sub(lambda match: _shown(self.details[match[1]]) if match[1] in self.details else match[0], self.message)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, default=str)
 
 
 class MalformedPayload(ApiError):

@@ -119,7 +119,8 @@ class Uploads:
             if self._run.aborted is not None:
                 raise outcomes.RunEnded(self._run.aborted) from error
             if error.status == 409:
-                raise outcomes.malformed(f"The artifact {name} was created before with other properties: give each artifact of the payload its own name. ({error})") from error
+                again = f"The artifact {name} was created before with other properties: give each artifact of the payload its own name. ({error})"
+                raise outcomes.malformed(again) from error
             if error.status == 400:
                 raise outcomes.malformed(f"The queue refuses the artifact {name}: {error}") from error
             raise outcomes.internal(f"The queue refuses the artifact {name}: {error}") from error
@@ -130,11 +131,12 @@ class Uploads:
 
         why = ""
         limit = aiohttp.ClientTimeout(total=None, connect=30, sock_read=300)
+        headers = {**headers, "Content-Length": str(_length(body))}
         for attempt in range(_TRIES):
             if attempt:
                 await self._run.clock.sleep(200 * 2**attempt)
             try:
-                async with self._session.put(URL(url, encoded=True), data=_again(body), headers={**headers, "Content-Length": str(_length(body))}, timeout=limit) as reply:
+                async with self._session.put(URL(url, encoded=True), data=_again(body), headers=headers, timeout=limit) as reply:
                     if reply.status < 300:
                         return
                     why = f"HTTP status {reply.status}: {(await reply.text())[:300]}"

@@ -10,6 +10,7 @@ from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.client.http import Http
 from tcbox.workers import keeping, outcomes, queues
+from tcbox.workers.ledger import Ledger
 from tcbox.workers.outcomes import Outcome
 from tcbox.workers.runs import Run
 from tcbox.workers.settings import WorkerSettings
@@ -17,6 +18,7 @@ from tcbox.workers.settings import WorkerSettings
 _LOG = log.get("workers")
 _LONG_POLL_S = 90.0
 _PAUSE_MS = 500
+_TELL_MS = clocks.MINUTE
 _FIRST_BACKOFF_MS = 500
 _MOST_BACKOFF_MS = 30_000
 
@@ -44,12 +46,17 @@ class Claims:
         self._settings, self._http, self._clock, self._performer = settings, http, clock, performer
         self._runs: dict[asyncio.Task[None], Run] = {}
         self._freed = asyncio.Event()
+        self._ledger = Ledger(settings.folder / "claims")
         self._finder = queues.Finder(http, clock, settings)
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Claim until `stop` is set, then let what runs finish within the grace, and end the rest as worker-shutdown."""
+        """Hand back what an earlier worker left, and claim until `stop` is set.
+
+        Then let what runs finish within the grace, and end the rest as worker-shutdown.
+        """
         stopping = asyncio.ensure_future(stop.wait())
         try:
+            await self._until(stopping, self._ledger.hand_back(self._http, self._clock, self._settings))
             if self._settings.serve:
                 await self._until(stopping, self._search())
             else:
@@ -122,6 +129,7 @@ class Claims:
 
     def _begin(self, claim: dict[str, Any]) -> None:
         run = Run(claim, self._http, self._clock)
+        self._ledger.enter(run)
         task = asyncio.create_task(self._see_through(run), name=f"run {run.name}")
         self._runs[task] = run
         task.add_done_callback(self._over)
@@ -140,7 +148,8 @@ class Claims:
             except Exception as error:
                 _LOG.exception("a worker failed to run a task", extra={"run": run.name})
                 outcome = Outcome("exception", "internal-error", str(error))
-            await report(run, outcome)
+            if await report(run, outcome):
+                self._ledger.strike(run)
         finally:
             keeper.cancel()
             await run.tidy()
@@ -163,15 +172,32 @@ class Claims:
             await asyncio.wait(set(self._runs))
 
 
-async def report(run: Run, outcome: Outcome) -> None:
-    """Tell the queue how a run ended; logs when the queue knows otherwise or cannot be told."""
+async def report(run: Run, outcome: Outcome) -> bool:
+    """Tell the queue how a run ended; gives whether it knows, after a minute of trying.
+
+    Logs when the queue has resolved the run otherwise.
+    """
     _LOG.info("a run ended", extra={"run": run.name, "state": outcome.state, "reason": outcome.reason or "-"})
-    try:
-        if outcome.state == "completed":
-            await run.call("reportCompleted")
-        elif outcome.state == "failed":
-            await run.call("reportFailed")
-        elif outcome.state == "exception":
-            await run.call("reportException", payload={"reason": outcome.reason})
-    except errors.ApiError as error:
-        _LOG.warning("the queue did not take a run's end", extra={"run": run.name, "state": outcome.state, "error": str(error)})
+    until = run.clock.now() + _TELL_MS
+    while True:
+        try:
+            await _tell(run, outcome)
+        except errors.Unavailable as error:
+            _LOG.warning("cannot tell how a run ended", extra={"run": run.name, "state": outcome.state, "error": str(error)})
+            if run.clock.now() >= until:
+                return False
+            await run.clock.sleep(_PAUSE_MS)
+        except errors.ApiError as error:
+            _LOG.warning("the queue did not take a run's end", extra={"run": run.name, "state": outcome.state, "error": str(error)})
+            return True
+        else:
+            return True
+
+
+async def _tell(run: Run, outcome: Outcome) -> None:
+    if outcome.state == "completed":
+        await run.call("reportCompleted")
+    elif outcome.state == "failed":
+        await run.call("reportFailed")
+    elif outcome.state == "exception":
+        await run.call("reportException", payload={"reason": outcome.reason})

@@ -60,13 +60,11 @@ async def _url(run: Run, content: dict[str, Any]) -> str:
     if content["storageType"] == "error":
         raise DownloadError(f"The artifact is an error: {content['reason']}: {content['message']}", permanent=True)
     if content["storageType"] != "object":
-        url: str = content["url"]
-        return url
+        return str(content["url"])
     given = content["credentials"]
     caller = run.http.using(Credentials(given["clientId"], given["accessToken"], given.get("certificate")))
     reply = await caller.call("object", "startDownload", content["name"], payload={"acceptDownloadMethods": {"simple": True}})
-    url = reply["url"]
-    return url
+    return str(reply["url"])
 
 
 async def fetch(session: aiohttp.ClientSession, url: str, target: Path, *, what: str, clock_sleep: Any) -> str:

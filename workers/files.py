@@ -11,10 +11,10 @@ from typing import Literal
 ErrorReason = Literal["file-missing-on-worker", "invalid-resource-on-worker", "file-not-readable-on-worker"]
 
 _OWN_TYPES = {".log": "text/plain", ".jsonl": "application/jsonl", ".yml": "text/yaml", ".yaml": "text/yaml", ".md": "text/markdown"}
-_COMPRESSED = frozenset(
-    ".7z .aab .apk .br .bz2 .deb .dmg .flv .gif .gz .jar .jpeg .jpg .lz .lz4 .mz .npz .pkg .png .swf .sz .tbz .tgz .wasm .webp "
-    ".whl .woff .woff2 .xpi .xz .zip .zst .zz".split()
-)
+_COMPRESSED = frozenset({
+    ".7z", ".aab", ".apk", ".br", ".bz2", ".deb", ".dmg", ".flv", ".gif", ".gz", ".jar", ".jpeg", ".jpg", ".lz", ".lz4", ".mz", ".npz", ".pkg", ".png",
+    ".swf", ".sz", ".tbz", ".tgz", ".wasm", ".webp", ".whl", ".woff", ".woff2", ".xpi", ".xz", ".zip", ".zst", ".zz",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Helper:
     def __init__(self, name: str, *arguments: str) -> None:
         self.channel, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - a program of this package
                 _command(name, *arguments), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/", close_fds=True,
             )  # fmt: skip
 

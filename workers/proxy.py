@@ -127,7 +127,8 @@ class Proxy:
 
         headers: Any = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP]
         content_type = request.headers.get("Content-Type")
-        headers.append(("Authorization", _signed(self._credentials, request.method, url, body, content_type, self._run.clock.now())))
+        covered = body if body and content_type == "application/json" else None  # the hash is optional; its type must be what is sent
+        headers.append(("Authorization", sign(self._credentials, request.method, url, covered, self._run.clock.now())))
         skip = [] if "User-Agent" in request.headers else ["User-Agent"]
         if content_type is None:
             skip.append("Content-Type")
@@ -144,7 +145,8 @@ class Proxy:
             if name.lower() not in _HOP and name.lower() != "content-encoding":  # the client has decoded the body
                 response.headers.add(name, value)
         response.headers["X-Taskcluster-Endpoint"] = url
-        response.headers["X-Taskcluster-Proxy-Temp-ClientId" if self._credentials.certificate else "X-Taskcluster-Proxy-Perm-ClientId"] = self._credentials.client_id
+        kind = "Temp" if self._credentials.certificate else "Perm"
+        response.headers[f"X-Taskcluster-Proxy-{kind}-ClientId"] = self._credentials.client_id
         await response.prepare(request)
         async for chunk in reply.content.iter_any():
             await response.write(chunk)
@@ -170,12 +172,6 @@ def target_url(root_url: str, target: str) -> str:
     if "." in first:
         return f"https://{first}/{rest}{mark}{query}"
     return f"{root_url}/api/{first}/{rest}{mark}{query}"
-
-
-def _signed(mine: Credentials, verb: str, url: str, body: bytes, content_type: str | None, now: int) -> str:
-    if body and content_type != "application/json":
-        return sign(mine, verb, url, None, now)  # the payload's hash is optional; the type would have to match what is sent
-    return sign(mine, verb, url, body or None, now)
 
 
 async def _body(request: web.BaseRequest) -> bytes:

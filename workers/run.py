@@ -7,7 +7,7 @@ import contextlib
 from contextlib import AsyncExitStack
 
 from tcbox import clock as clocks
-from tcbox.client.http import Http
+from tcbox.client.http import Credentials, Http
 from tcbox.workers.claims import Claims, Performer
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.livelog import LiveLogs
@@ -29,11 +29,14 @@ async def run(settings: WorkerSettings, *, http: Http, clock: clocks.Clock, stop
 
 
 def scopes(settings: WorkerSettings) -> list[str]:
-    """The scopes that a worker's credentials need."""
+    """The scopes that a worker's credentials need.
+
+    With queue:claimed-list:<taskQueueId> and queue:resolve-task:* besides, a worker that was killed also hands back, when
+    it starts again, tasks that it was given at the very moment of its end.
+    """
     names = [*settings.task_queues, *settings.serve]
     needed = [f"queue:worker-id:{settings.worker_group}/{settings.worker_id}"]
-    for name in names:
-        needed += [f"queue:claim-work:{name.partition('*')[0]}{'*' if '*' in name else ''}"]
+    needed += [f"queue:claim-work:{name.partition('*')[0]}{'*' if '*' in name else ''}" for name in names]
     if settings.serve:
         needed += ["queue:list-task-queues", "queue:pending-count:*"]
     return needed + [f"purge-cache:purge-requests:{settings.task_queue_id}"] * (settings.kind != "builtin")
@@ -62,16 +65,12 @@ async def _performer(settings: WorkerSettings, http: Http, clock: clocks.Clock, 
     return await Host.start(tools, clock, stack)
 
 
-async def run_alone(settings: WorkerSettings, *, root_url: str, credentials: object, clock: clocks.Clock) -> None:
+async def run_alone(settings: WorkerSettings, *, root_url: str, credentials: Credentials, clock: clocks.Clock) -> None:
     """Run one worker in this process until SIGTERM or SIGINT; a second signal ends it without grace."""
     import signal
 
     import aiohttp
 
-    from tcbox.client.http import Credentials
-
-    if not isinstance(credentials, Credentials):
-        raise TypeError("credentials must be a tcbox.client.http.Credentials")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession() as session:

@@ -22,6 +22,7 @@ class Run:
         task: the task's definition.
         http: calls the instance with the run's temporary credentials; renewed by each reclaim.
         claimed_at, taken_until: when the present claim began and ends, in ms.
+        on_adopt: is told of each reclaim, when it is set.
     """
 
     def __init__(self, claim: Mapping[str, Any], http: Http, clock: clocks.Clock) -> None:
@@ -32,6 +33,7 @@ class Run:
         self.task_group_id: str = claim["status"]["taskGroupId"]
         self._aborted: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._after: list[Callable[[], None]] = []
+        self.on_adopt: Callable[[Run], None] | None = None
         self.http = http
         self.adopt(claim)
 
@@ -42,6 +44,8 @@ class Run:
         self.http = self.http.using(self.credentials)
         self.claimed_at = self.clock.now()
         self.taken_until = clocks.from_wire(claim["takenUntil"])
+        if self.on_adopt is not None:
+            self.on_adopt(self)
 
     @property
     def name(self) -> str:

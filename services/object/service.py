@@ -74,7 +74,7 @@ class Service:
                 elsewhere = sorted({row["backend"] for row in rows} - {self._blobs.backend})
                 _log.warning("expired objects in %s are left there: that is not this instance's place for blobs", ", ".join(elsewhere))
             try:
-                await self._blobs.delete([row["blob"] for row in here])
+                await self._blobs.delete([row["location"] for row in here])
             except Exception as error:
                 _log.exception("expired objects could not be deleted; the next sweep tries again", exc_info=error)
                 continue

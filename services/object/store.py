@@ -37,7 +37,7 @@ class Store:
         async def begin(tx: db.Tx) -> Object:
             until = tx.now + upload_ms
             added = await tx.execute(
-                sql.add_object, name=wanted.name, project_id=wanted.project_id, backend=wanted.backend, blob=wanted.blob,
+                sql.add_object, name=wanted.name, project_id=wanted.project_id, backend=wanted.backend, location=wanted.blob,
                 upload_id=wanted.upload_id, upload_expires=until, expires=wanted.expires,
             )  # fmt: skip
             if added and not hashes:
@@ -74,7 +74,7 @@ class Store:
         return total
 
     async def removed(self, after: str) -> list[db.Row]:
-        """Some objects out of use (`name`, `backend`, `blob`), in order, after a name."""
+        """Some objects out of use (`name`, `backend`, `location`), in order, after a name."""
         return await self._database.all(sql.list_removed, after=after, limit=_BATCH)
 
     async def forget(self, names: list[str]) -> None:
@@ -86,7 +86,7 @@ def _object(row: db.Row | None) -> Object | None:
     if row is None:
         return None
     return Object(
-        row["name"], row["project_id"], row["backend"], row["blob"], row["upload_id"], row["expires"], _hashes(row["hashes"]), row["removed"] == 1,
+        row["name"], row["project_id"], row["backend"], row["location"], row["upload_id"], row["expires"], _hashes(row["hashes"]), row["removed"] == 1,
     )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
@@ -51,7 +52,10 @@ class Front:
         self._sweeper: asyncio.TimerHandle | None = None
 
     def mount(self, prefix: str, handler: Mounted) -> None:
-        """Answer every path that starts with the prefix by an aiohttp handler; the longest prefix wins."""
+        """Answer every path that starts with the prefix by an aiohttp handler; the longest prefix wins.
+
+        The handler gets bodies as they were sent, and tells a client that expects it to continue.
+        """
         self._mounts.append((prefix, handler))
         self._mounts.sort(key=lambda mount: -len(mount[0]))
 
@@ -120,6 +124,7 @@ class Front:
 
             self._aiohttp = web.Server(
                 self._mounted, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=10, max_line_size=heads.MAX_HEAD, max_field_size=heads.MAX_HEAD,
+                auto_decompress=False,  # what is mounted gets bodies as they were sent
             )  # fmt: skip
         return self._aiohttp()
 
@@ -138,13 +143,13 @@ class Front:
     async def _mounted(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
+        path = request.raw_path
+        for prefix, handler in self._mounts:
+            if path.startswith(prefix) and not path.startswith("/api/"):
+                return await handler(request)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        path = request.raw_path
-        for prefix, handler in self._mounts:
-            if path.startswith(prefix):
-                return await handler(request)
         if path.startswith("/api/"):
             return await self._slow(request)
         body = refusals.body(errors.ResourceNotFound("There is nothing at {path}.", path=path), request.method, {}, None, self._clock.now())
@@ -156,7 +161,7 @@ class Front:
 
         chunks: list[bytes] = []
         size = 0
-        async for chunk in request.content.iter_any():
+        async for chunk in _decoded(request):
             size += len(chunk)
             if size > wire.MAX_BODY:
                 break
@@ -194,6 +199,21 @@ class Front:
         for connection in list(self.connections):
             connection.sweep(now)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+
+async def _decoded(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    """The chunks of a body, a gzip or deflate coding taken off, never many bytes more than a body may have."""
+    if request.headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
+        async for chunk in request.content.iter_any():
+            yield chunk
+        return
+    decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)
+    async for chunk in request.content.iter_any():
+        try:
+            yield decoder.decompress(chunk, wire.MAX_BODY + 1)
+        except zlib.error:
+            yield b"\x00"  # which no parser takes for JSON
+            return
 
 
 def _why(host: str, port: int, error: OSError) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,6 @@ from tcbox import scopes as scope_sets
 
 if TYPE_CHECKING:
     from tcbox.credentials import Success
-
-_PLACE = re.compile(r"\{(\w+)\}")
-
 
 def insufficient_scopes(caller: Success, required: Any) -> errors.InsufficientScopes:
     """The refusal that names what the caller lacks and what would satisfy."""
@@ -40,18 +36,12 @@ def _pretty(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, indent=2)
 
 
-def message(error: errors.ApiError) -> str:
-    """The error's message with its details in place; a detail that is no text is shown as JSON."""
-    details = error.details
-    return _PLACE.sub(lambda m: _pretty(details[m[1]]) if m[1] in details else m[0], error.message)
-
-
 def body(error: errors.ApiError, method: str, params: Mapping[str, str], payload: Any, now: int) -> dict[str, Any]:
     """The published error body: `code`, `message` (with a footer that says where), `requestInfo`."""
     time = clock.to_wire(now)
     footer = f"\n\n---\n\n* method:     {method}\n* errorCode:  {error.code}\n* statusCode: {error.status}\n* time:       {time}"
     return {
         "code": error.code,
-        "message": message(error) + footer,
+        "message": str(error) + footer,
         "requestInfo": {"method": method, "params": dict(params), "payload": payload, "time": time},
     }

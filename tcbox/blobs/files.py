@@ -129,7 +129,7 @@ class Upload:
         self.path = folder / secrets.token_hex(16)
         self.size = 0
         self.hashes = hashes
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
 
     def write(self, chunks: list[bytes]) -> None:
         """Add these bytes."""
@@ -190,14 +190,14 @@ def is_sealed(path: Path) -> bool:
 def set_sealed(path: Path, *, sealed: bool) -> None:
     """Seal a blob, or open it to be replaced again; nothing happens when it is not there."""
     with contextlib.suppress(FileNotFoundError):
-        path.chmod(0o444 if sealed else 0o644)
+        path.chmod(0o400 if sealed else 0o600)
 
 
 def remove(path: Path) -> None:
     """Remove a blob, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         if os.name == "nt":
-            path.chmod(0o644)
+            path.chmod(0o600)
         path.unlink()
 
 

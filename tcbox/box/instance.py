@@ -13,11 +13,11 @@ from tcbox import db, errors, log
 from tcbox.api.front import Front
 from tcbox.api.references import References
 from tcbox.api.schemas import SchemaSet
-from tcbox.box import identity, metrics, services, vendors, workers
+from tcbox.box import identity, landing, metrics, seed, services, vendors, workers
 from tcbox.box.control import Control
 from tcbox.config import Settings, places
 from tcbox.config.instance import Instance
-from tcbox.credentials.sealed import load_or_make
+from tcbox.credentials.sealed import Sealer, from_text, load_or_make
 from tcbox.events import Bus
 from tcbox.events import bus as event_bus
 from tcbox.runtime import Supervisor
@@ -70,13 +70,14 @@ class Box:
         self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
         bus = Bus(database, self.clock)
         self._stack.push_async_callback(bus.close)
+        new = not folder.key_file("instance").exists()
         key = identity.instance_key(folder.key_file("instance"))
         place, signer = services.open_blobs(settings, folder, self.root_url, key, self.clock)
         await place.start()
         self._stack.push_async_callback(place.close)
         shared = services.Shared(
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key, root_client=self.root_client,
-            sealer=load_or_make(folder.key_file("sealing")), schemas=SchemaSet.load(services.schema_folders(enabled)),
+            sealer=_sealer(settings, folder), schemas=SchemaSet.load(services.schema_folders(enabled)),
             front=self.front, root_url=self.root_url, meter=metrics.Meter(), supervisor=self.supervisor,
             blobs=place, signer=signer,
         )  # fmt: skip
@@ -86,6 +87,8 @@ class Box:
         self._mount(shared)
         self._stack.push_async_callback(self.supervisor.stop)
         await self.supervisor.start()
+        if new:
+            await seed.plant(shared.owner())
         self.workers = workers.Workers(shared)
 
     def describe(self) -> dict[str, Any]:
@@ -121,6 +124,7 @@ class Box:
         self.front.mount("/__heartbeat__", metrics.heartbeat(shared))
         self.front.mount("/__lbheartbeat__", metrics.lbheartbeat)
         self.front.mount("/__version__", metrics.version)
+        self.front.mount("/", landing.handler(lambda: {**self.describe(), "uptime": round(time.monotonic() - self._started)}))
         blobs = services.blob_files(shared)
         if blobs is not None:
             self.front.mount("/blobs/", blobs)
@@ -155,6 +159,11 @@ class Box:
             await services.drain(self.shared)
         await self.front.close(drain)
         await self._stack.aclose()
+
+
+def _sealer(settings: Settings, folder: Instance) -> Sealer:
+    chosen = settings.services.secrets.key
+    return from_text(chosen.reveal(), "services.secrets.key") if chosen else load_or_make(folder.key_file("sealing"))
 
 
 def _shown(host: str) -> str:

@@ -32,6 +32,8 @@ from tcbox.runtime import Supervisor
 from tcbox.scopes import ScopeSet
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from tcbox.services.auth.directory import Directory
     from tcbox.services.auth.service import Service as AuthService
 
@@ -84,7 +86,13 @@ class Shared:
 
     def caller(self, service: str) -> Local:
         """Calls other services as this one."""
-        own = identity.service_client(self.key, service)
+        return self._as(identity.service_client(self.key, service))
+
+    def owner(self) -> Local:
+        """Calls services as the instance's owner."""
+        return self._as(self.root_client)
+
+    def _as(self, own: identity.OwnClient) -> Local:
         caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), lambda scopes: self.directory.expand(scopes)))
         return Local(self.front.services.get, lambda: caller)
 
@@ -131,11 +139,14 @@ def blob_files(shared: Shared) -> Mounted | None:
     if not isinstance(shared.blobs, LocalBlobs):
         return None
     place = shared.blobs
+    made: list[Mounted] = []
 
-    async def handle(request: Any) -> Any:
-        from tcbox.blobs.http import BlobFiles
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if not made:
+            from tcbox.blobs.http import BlobFiles
 
-        return await BlobFiles(place, shared.signer, shared.clock).handle(request)
+            made.append(BlobFiles(place, shared.signer, shared.clock).handle)
+        return await made[0](request)
 
     return handle
 
@@ -217,7 +228,7 @@ def _object(shared: Shared) -> Any:
 def _secrets(shared: Shared) -> Any:
     from tcbox.services.secrets.service import Service
 
-    return Service(database=shared.database, sealer=shared.sealer, clock=shared.clock)
+    return Service(database=shared.database, sealer=shared.sealer, clock=shared.clock, audit=shared.running["auth"].audit)
 
 
 def _queue(shared: Shared) -> Any:

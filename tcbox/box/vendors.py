@@ -33,7 +33,7 @@ def vendors(chosen: Auth) -> Vendors:
         aws=buckets,
         gcp=_gcp(chosen.gcp),
         sentry=_sentry(chosen.sentry),
-        github={name: github.App(app.app_id, text(app.private_key)) for name, app in chosen.github.apps.items()},
+        github_apps={name: github.App(app.app_id, text(app.private_key)) for name, app in chosen.github.apps.items()},
         github_url=chosen.github.endpoint or github.API,
         websocktunnel_secret=text(chosen.websocktunnel_secret) or None,
     )

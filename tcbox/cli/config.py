@@ -25,3 +25,38 @@ def chosen(path: Path | None) -> Path | None:
         return path
     found = Path("tcbox.yml")
     return found if found.exists() else None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, show or describe."""
+    if args.action == "schema":
+        from tcbox.config import describe
+
+        print(json.dumps(describe.json_schema(), indent=2))
+        return 0
+    return _check(args) if args.action == "check" else _show(args)
+
+
+def _check(args: argparse.Namespace) -> int:
+    path = chosen(args.config)
+    faults = config.check(path)
+    if args.json:
+        print(json.dumps([{"place": fault.place, "key": fault.key, "message": str(fault)} for fault in faults], indent=2))
+    elif faults:
+        raise config.ConfigError(list(faults))
+    else:
+        print(f"{path}: no mistakes" if path is not None else "there is no tcbox.yml here: the defaults are in force, and have no mistakes")
+    return 1 if faults else 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from tcbox.config import describe
+
+    settings = config.load(chosen(args.config))
+    rows = list(describe.in_force(settings))
+    if args.json:
+        print(json.dumps({key: {"value": value, "origin": origin} for key, value, origin in rows}, indent=2, default=str))
+        return 0
+    for key, value, origin in rows:
+        print(f"{key} = {json.dumps(value, default=str)}" + ("" if origin == "default" else f"    # {origin}"))
+    return 0

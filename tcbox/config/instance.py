@@ -114,7 +114,7 @@ class Instance:
                 f"the data folder {self.data} cannot be used: {error.strerror}; give another with --data, or make this one yours"
             ) from error
 
-    def announce(  # noqa: PLR0917 - all by keyword
+    def announce(
         self, *, root_url: str, host: str, port: int, token: str, client_id: str, access_token: str, started: int,
         ephemeral: bool = False, env: Mapping[str, str] | None = None,
     ) -> Running:  # fmt: skip

@@ -1,337 +1,395 @@
 """Every setting: its type, and below it its unit, default and consequence.
 
-The reference page and the JSON schema are made from these classes and the docstrings under their attributes.
+The reference page and the JSON schema are made from these classes and the docstrings under their attributes; a text
+or number that is left out has its default here, and an empty text stands for what the docstring calls the default.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tcbox.config import places
+from tcbox.config.section import section
+from tcbox.config.values import (
+    AccessToken,
+    BlobsUrl,
+    ClientId,
+    Count,
+    DatabaseUrl,
+    HttpUrl,
+    Port,
+    RootUrl,
+    Seconds,
+    Secret,
+    TaskQueue,
+    TaskQueues,
+    Url,
+    Version,
+)
 
-class Secret(str):
-    """A text that is not shown: `repr` and the described configuration print `***`."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
+_NO_SECRET = Secret()
+_NO_URL = Url()
 
 
-@dataclass(frozen=True, kw_only=True)
+def _default_data() -> Path:
+    return places.default_data(os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was said.
+
+    Attributes:
+        place: `tcbox.yml:12:5`, `--port`; with `, from env NAME` where it refers to something else; empty for a default.
+    """
+
+    place: str = ""
+
+    def __str__(self) -> str:
+        return self.place or "default"
+
+
+@section
 class Log:
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important messages that are kept. Default: info. `debug` logs every call."""
+    """The least important messages that are kept. Default: info. `debug` logs every call, and costs speed."""
+
+    format: Literal["lines", "json"] = "lines"
+    """How messages look on standard error: `lines` for people, `json` for machines, an object a line. Default: lines.
+    The file in the data folder has JSON in any case."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Blobs:
-    """Where artifacts' bytes are kept."""
+    """Where the bytes of artifacts and objects are kept. A plain URL may stand instead of the keys."""
 
-    url: str = ""
-    """`s3://bucket/prefix`, or `file:///folder`. Default: files in the data folder."""
+    shorthand = "url"
 
-    endpoint: str = ""
-    """URL of an S3 server other than Amazon's. Default: Amazon's."""
+    url: BlobsUrl = _NO_URL
+    """`s3://bucket/prefix`, or `file:///folder`. Default: `blobs/` in the data folder. What was stored elsewhere before
+    a change stays there, and is not found any more."""
+
+    endpoint: HttpUrl = ""
+    """URL of an S3 server other than Amazon's. Default: Amazon's. Clients must be able to reach it too."""
 
     region: str = ""
-    """The bucket's region. Default: what the environment says."""
+    """The bucket's region, for S3. Default: what the environment or the machine says."""
 
     access_key_id: str = ""
-    """For S3. Default: the environment's or the machine's own credentials."""
+    """Whose access it is, for S3. Default: the environment's or the machine's own credentials."""
 
-    secret_access_key: Secret = Secret()
-    """For S3; give it by reference, as `${env:NAME}` or `${file:/path}`."""
+    secret_access_key: Secret = _NO_SECRET
+    """What belongs to `access_key_id`; give it by reference. Default: none."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class StaticClient:
-    """A client from the configuration."""
+    """A client that comes from the configuration."""
 
-    client_id: str
-    """Begins with `static/`, but not with `static/taskcluster/` or `static/tcbox/`, which are the instance's own."""
+    client_id: ClientId
+    """Its id: begins with `static/`, but not with `static/taskcluster/` or `static/tcbox/`, which are the instance's own."""
 
-    access_token: Secret
-    """At least 22 letters, digits, dashes and underscores; give it by reference."""
+    access_token: AccessToken
+    """With what it signs: 22 to 66 letters, digits, dashes and underscores; give it by reference."""
 
-    scopes: list[str] = field(default_factory=list)
-    """What it may do."""
+    scopes: tuple[str, ...] = ()
+    """What it may do. Default: nothing."""
 
     description: str = ""
-    """For people."""
+    """For people. Default: empty."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class AwsS3:
     """`auth.awsS3Credentials`: temporary credentials for buckets."""
 
     access_key_id: str = ""
-    """Of the IAM user in whose name they are made. Default: none, and the method says that it is not configured."""
+    """Of the IAM user in whose name they are made. Default: none, and the method answers that it is not configured."""
 
-    secret_access_key: Secret = Secret()
-    """Of the same user; give it by reference."""
+    secret_access_key: Secret = _NO_SECRET
+    """Of the same user; give it by reference. Default: none."""
 
-    endpoint: str = ""
+    endpoint: HttpUrl = ""
     """URL of the STS service. Default: Amazon's."""
 
     region: str = "us-east-1"
     """Region of the STS service. Default: us-east-1."""
 
-    buckets: list[str] = field(default_factory=list)
-    """The buckets for which credentials are made."""
+    buckets: tuple[str, ...] = ()
+    """The buckets for which credentials are made; for others there are none. Default: none."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Gcp:
-    """`auth.gcpCredentials`: access tokens of service accounts."""
+    """`auth.gcpCredentials`: access tokens of Google Cloud service accounts."""
 
     project_id: str = ""
-    """The Google Cloud project. Default: none, and the method says that it is not configured."""
+    """The project whose service accounts these are. Default: none, and the method answers that it is not configured."""
 
-    credentials: Secret = Secret()
-    """The JSON key file of a service account that may make tokens for the others; give it by reference."""
+    credentials: Secret = _NO_SECRET
+    """The JSON key of a service account of the project that may make tokens for others; give it by reference, as
+    `${file:/path/key.json}`. Default: none."""
 
-    service_accounts: list[str] = field(default_factory=list)
-    """E-mail addresses of the service accounts for which tokens are made."""
+    service_accounts: tuple[str, ...] = ()
+    """E-mail addresses of the service accounts for which tokens are made; for others there are none. Default: none."""
 
-    endpoint: str = ""
+    endpoint: HttpUrl = ""
     """URL of the IAM credentials API. Default: Google's."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Sentry:
-    """`auth.sentryDSN`: places to report errors to."""
+    """`auth.sentryDSN`: where a project's errors are reported to."""
 
-    url: str = ""
-    """Of the Sentry server. Default: none, and the method says that it is not configured."""
+    url: HttpUrl = ""
+    """URL of the Sentry server. Default: none, and the method answers that it is not configured."""
 
-    auth_token: Secret = Secret()
-    """A token that may manage projects; give it by reference."""
+    auth_token: Secret = _NO_SECRET
+    """A token that may read the organization and manage its projects; give it by reference. Default: none."""
 
     organization: str = ""
-    """The organization's slug."""
+    """The organization's slug. Default: none."""
 
     team: str = ""
-    """The team that gets projects made on demand."""
+    """The team that owns projects which are made on demand. Default: none."""
 
     key_prefix: str = "taskcluster-"
-    """What the names of keys made here begin with. Default: taskcluster-."""
+    """With what the names of keys made here begin; only such keys are ever removed. Default: taskcluster-."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class GithubApp:
     """One GitHub App of `auth.githubRepoToken`."""
 
-    app_id: str = ""
-    """Its number."""
+    app_id: str
+    """Its number, as GitHub shows it."""
 
-    private_key: Secret = Secret()
+    private_key: Secret
     """Its private key in PEM; give it by reference."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class GithubTokens:
     """`auth.githubRepoToken`: tokens for repositories."""
 
-    apps: dict[str, GithubApp] = field(default_factory=dict)
-    """By the name that callers use. Default: none, and the method says that it is not configured."""
+    apps: Mapping[str, GithubApp] = field(default_factory=dict)
+    """By the name that callers use. Default: none, and the method answers that it is not configured."""
 
-    endpoint: str = ""
+    endpoint: HttpUrl = ""
     """URL of GitHub's API. Default: GitHub's."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Auth:
-    """Clients, roles, and credentials for other places."""
+    """Clients, roles, and credentials for other places. Always runs: every other service asks it who calls."""
 
-    version: str = ""
-    """The release that an export runs of this service. Default: the one that exports."""
+    version: Version = ""
+    """The release of this service in an export. Default: the one that exports. Has no effect within one process."""
 
-    static_clients: list[StaticClient] = field(default_factory=list)
-    """Clients that exist without being created, and cannot be changed over the API."""
+    static_clients: tuple[StaticClient, ...] = ()
+    """Clients that exist without being created, and cannot be changed over the API. Default: the instance's own alone."""
 
-    websocktunnel_secret: Secret = Secret()
-    """The secret shared with a websocktunnel. Default: none, and its method says that it is not configured."""
+    websocktunnel_secret: Secret = _NO_SECRET
+    """The secret shared with a websocktunnel; give it by reference. Default: none, and its method answers that it is not
+    configured."""
 
     aws_s3: AwsS3 = field(default_factory=AwsS3)
-    """See its keys."""
+    """Temporary credentials for buckets of S3."""
 
     gcp: Gcp = field(default_factory=Gcp)
-    """See its keys."""
+    """Access tokens of Google Cloud service accounts."""
 
     sentry: Sentry = field(default_factory=Sentry)
-    """See its keys."""
+    """Where projects' errors are reported to."""
 
     github: GithubTokens = field(default_factory=GithubTokens)
-    """See its keys."""
+    """Tokens for GitHub repositories."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Queue:
-    """Tasks, their states, and who works on them."""
+    """Tasks, their states, and who works on them. Needs object, with which artifacts of that storage type are kept."""
 
     enabled: bool = True
-    """Whether the service runs. Default: true."""
+    """Whether the service runs. Default: true. Without it no worker inside runs either."""
 
-    version: str = ""
-    """The release that an export runs of this service. Default: the one that exports."""
+    version: Version = ""
+    """The release of this service in an export. Default: the one that exports. Has no effect within one process."""
 
-    claim_timeout: int = 1200
-    """Seconds that a claim holds without being renewed. Default: 1200. A shorter time finds dead workers sooner."""
+    claim_timeout: Count = 1200
+    """Seconds for which a claim holds without being renewed. Default: 1200. A shorter time has the tasks of a lost
+    worker run again sooner, and has workers renew more often."""
 
-    max_task_deadline_days: int = 5
-    """Days that a task's deadline may lie ahead. Default: 5."""
+    max_task_deadline_days: Count = 5
+    """Days that a task's deadline may lie ahead. Default: 5. A task with a later one is refused."""
 
-    task_max_dependencies: int = 10_000
-    """How many tasks one may depend on. Default: 10000."""
+    task_max_dependencies: Count = 10_000
+    """How many tasks one may depend on. Default: 10000. A task with more is refused."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Secrets:
-    """Small documents for those who may read them."""
+    """Small documents for those who may read them, sealed in the database."""
 
     enabled: bool = True
     """Whether the service runs. Default: true."""
 
-    version: str = ""
-    """The release that an export runs of this service. Default: the one that exports."""
+    version: Version = ""
+    """The release of this service in an export. Default: the one that exports. Has no effect within one process."""
+
+    key: Secret = _NO_SECRET
+    """With what tokens and secrets are sealed in the database: 32 random bytes in base64, as `openssl rand -base64 32`
+    makes them; give it by reference. Default: made on the first start, and kept in the data folder. With another key,
+    what was sealed before cannot be opened."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Object:
     """Stored objects, uploaded and downloaded by published methods."""
 
     enabled: bool = True
-    """Whether the service runs. Default: true. Without it, artifacts of the storage type `object` are refused."""
+    """Whether the service runs. Default: true."""
 
-    version: str = ""
-    """The release that an export runs of this service. Default: the one that exports."""
+    version: Version = ""
+    """The release of this service in an export. Default: the one that exports. Has no effect within one process."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Services:
     """The services."""
 
     auth: Auth = field(default_factory=Auth)
-    """Always runs: every other service asks it who calls."""
+    """Clients, roles, and credentials for other places."""
 
     queue: Queue = field(default_factory=Queue)
-    """See its keys."""
+    """Tasks, their states, and who works on them."""
 
     secrets: Secrets = field(default_factory=Secrets)
-    """See its keys."""
+    """Small documents for those who may read them."""
 
     object: Object = field(default_factory=Object)
-    """See its keys."""
+    """Stored objects."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Docker:
     """The worker inside that runs tasks in containers."""
 
     enabled: bool = True
     """Whether it runs, provided that a Docker engine answers. Default: true."""
 
-    queue: str = "local/docker"
+    queue: TaskQueue = "local/docker"
     """The task queue that it serves. Default: local/docker."""
 
-    capacity: int = 2
+    capacity: Count = 2
     """How many tasks run at once. Default: 2."""
 
-    serve: list[str] = field(default_factory=list)
-    """Further task queues, as names or patterns with `*`, such as `proj-*/b-linux`. Default: none."""
+    serve: tuple[TaskQueues, ...] = ()
+    """Further task queues, as names or patterns with `*`, such as `proj-*/b-linux`. Default: none. With any, the worker
+    looks twice a second which queues have pending tasks."""
 
     url: str = "unix:///var/run/docker.sock"
-    """Where the Docker engine listens. Default: unix:///var/run/docker.sock."""
+    """Where the Docker engine listens, as a `unix://` or `tcp://` address. Default: unix:///var/run/docker.sock."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Host:
     """The worker inside that runs tasks as processes of this machine. It gives no isolation."""
 
     enabled: bool = True
-    """Whether it runs. Default: true."""
+    """Whether it runs. Default: true. Whoever may create tasks for it may do what the user may under whom tcbox runs."""
 
-    queue: str = "local/host"
+    queue: TaskQueue = "local/host"
     """The task queue that it serves. Default: local/host."""
 
-    capacity: int = 2
+    capacity: Count = 2
     """How many tasks run at once. Default: 2."""
 
-    serve: list[str] = field(default_factory=list)
+    serve: tuple[TaskQueues, ...] = ()
     """Further task queues, as names or patterns with `*`. Default: none."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Builtin:
     """The worker inside for built-in/succeed and built-in/fail."""
 
     enabled: bool = True
-    """Whether it runs. Default: true."""
+    """Whether it runs. Default: true. Without it, tasks for these queues wait until their deadline."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Workers:
     """The workers inside."""
 
     docker: Docker = field(default_factory=Docker)
-    """See its keys."""
+    """Runs tasks in containers."""
 
     host: Host = field(default_factory=Host)
-    """See its keys."""
+    """Runs tasks as processes of this machine."""
 
     builtin: Builtin = field(default_factory=Builtin)
-    """See its keys."""
+    """For built-in/succeed and built-in/fail."""
 
-    grace_seconds: float = 5.0
-    """Seconds that running tasks have to end when the instance stops; then they are resolved as worker-shutdown, and
-    run again later. Default: 5."""
+    grace_seconds: Seconds = 5.0
+    """Seconds that running tasks have to end when the instance stops. Default: 5. Those that have not ended then are
+    resolved as worker-shutdown, and run again later."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Shutdown:
     """How the instance ends."""
 
-    drain_seconds: float = 10.0
-    """Seconds that requests under way have to finish. Default: 10."""
+    drain_seconds: Seconds = 10.0
+    """Seconds that requests under way, and each part that closes, have to finish. Default: 10. What takes longer is cut
+    off."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class Settings:
     """Everything that can be set. Every key is optional."""
 
-    root_url: str = ""
-    """The URL by which clients reach the instance. Default: `http://localhost:<port>`."""
+    root_url: RootUrl = ""
+    """The URL by which clients reach the instance, without a path. Default: `http://localhost:<port>`. It stands in
+    links, and workers and tasks call it."""
 
     host: str = "127.0.0.1"
-    """The address to listen on. Default: 127.0.0.1, this machine alone; 0.0.0.0 is all addresses."""
+    """The address to listen on. Default: 127.0.0.1, this machine alone; with 0.0.0.0 others can reach the instance, whose
+    host worker then runs what anybody with the right scopes sends."""
 
-    port: int = 8090
-    """The port to listen on; 0 takes any free one. Default: 8090."""
+    port: Port = 8090
+    """The port to listen on, 0 to 65535; 0 takes any free one. Default: 8090."""
 
-    data: Path | None = None
-    """The folder that holds the instance's state. Default: `$XDG_DATA_HOME/tcbox`, or `~/.local/share/tcbox`."""
+    data: Path = field(default_factory=_default_data)
+    """The folder that keeps the instance's state, relative to this file. Default: `$XDG_DATA_HOME/tcbox/default`, or
+    `~/.local/share/tcbox/default`. With another folder it is another instance."""
 
-    database: Secret = Secret()
-    """`postgresql://user:password@host/name`. Default: SQLite in the data folder."""
+    database: DatabaseUrl = _NO_URL
+    """`postgresql://user:password@host/name`, or `sqlite:///path/to/tcbox.db`; give the password by reference. Default:
+    SQLite in the data folder."""
 
     events: Literal["local"] = "local"
-    """How events travel. This version delivers them within the process only, and takes no AMQP server."""
+    """How events travel. Default: local. This version delivers them within the process only, and takes no AMQP server."""
 
     blobs: Blobs = field(default_factory=Blobs)
-    """A URL such as `s3://bucket/prefix`, or the keys below."""
+    """Where the bytes of artifacts and objects are kept."""
 
     log: Log = field(default_factory=Log)
-    """See its keys."""
+    """What is logged, and how."""
 
     services: Services = field(default_factory=Services)
-    """See its keys."""
+    """The services."""
 
     workers: Workers = field(default_factory=Workers)
-    """See its keys."""
+    """The workers inside."""
 
     shutdown: Shutdown = field(default_factory=Shutdown)
-    """See its keys."""
+    """How the instance ends."""
+
+    origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False, metadata={"key": False})
+    """Where each value that is no default was said, by the path of its key."""

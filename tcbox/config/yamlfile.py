@@ -33,7 +33,8 @@ def read(path: Path, faults: list[Fault]) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise _unreadable(path, "YAML", error.problem or "something else", "indent with spaces, and quote texts with : or # in them", line, column) from error
+        hint = "indent with spaces, and quote texts with : or # in them"
+        raise _unreadable(path, "YAML", error.problem or "something else", hint, line=line, column=column) from error
     except yaml.YAMLError as error:
         raise _unreadable(path, "YAML", str(error).partition("\n")[0], "save it as plain text") from error
     finally:
@@ -52,7 +53,7 @@ def _text(path: Path) -> str:
         raise _unreadable(path, "UTF-8", f"the byte 0x{error.object[error.start]:02x} at offset {error.start}", "save it as UTF-8") from error
 
 
-def _unreadable(path: Path, expected: str, found: str, hint: str, line: int = 0, column: int = 0) -> ConfigError:
+def _unreadable(path: Path, expected: str, found: str, hint: str, *, line: int = 0, column: int = 0) -> ConfigError:
     return ConfigError([Fault(key="", expected=expected, found=found, hint=hint, file=str(path), line=line, column=column)])
 
 

@@ -130,18 +130,29 @@ def load_or_make(path: Path) -> Sealer:
         raise SealError(
             f"the key file {path} cannot be read ({error}): give the user that runs tcbox the right to read it, or restore it from a backup"
         ) from None
-    keys = [_decode(line, path, number) for number, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    return from_text(text, f"the key file {path}")
+
+
+def from_text(text: str, place: str) -> Sealer:
+    """The sealer of keys in base64, one a line: the first seals, the others are older ones that still open.
+
+    Args:
+        place: where the text comes from, for messages.
+
+    Raises SealError when there is none, or something else.
+    """
+    keys = [_decode(line, place, number) for number, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
     if not keys:
-        raise SealError(f"the key file {path} is empty: restore it from a backup; only if nothing is sealed yet, remove it to have a new one made")
+        raise SealError(f"{place} is empty: restore it from a backup; only if nothing is sealed yet, remove it to have a new one made")
     return Sealer(keys[0], keys[1:])
 
 
-def _decode(line: str, path: Path, number: int) -> bytes:
+def _decode(line: str, place: str, number: int) -> bytes:
     with contextlib.suppress(binascii.Error, ValueError):
         key = base64.b64decode(line.strip(), validate=True)
         if len(key) == KEY_BYTES:
             return key
-    raise SealError(f"line {number} of the key file {path} is no key: a key is {KEY_BYTES} bytes in base64, 44 characters; restore the file from a backup")
+    raise SealError(f"line {number} of {place} is no key: a key is {KEY_BYTES} bytes in base64, 44 characters; restore it from a backup")
 
 
 def _make(path: Path) -> str:

@@ -2,15 +2,17 @@
 
 A message stands in the table `events` under a growing id for as long as `retention` says, so that a reader can
 resume after any id. Each durable subscriber has a position of its own that outlives the process: after a crash it
-sees again what it had not finished, so delivery is at least once.
+sees again what it had not finished, so delivery is at least once. No message is seen before all with smaller ids are
+there: on PostgreSQL, where transactions end in any order, an id begins with the transaction's, and a message is held
+back while a transaction with a smaller one is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,14 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.events.exchanges import Exchange
+from tcbox.events.tail import BATCH, Tail, sql
 from tcbox.events.topics import Binding
 
-sql = db.load(Path(__file__).parent / "sql", "events")
 migrations = db.migrations(Path(__file__).parent / "sql" / "migrations", "events")
 
-BATCH = 500
 RETENTION = 1 * clocks.HOUR
+KEPT_UNSEEN = 30 * clocks.DAY
+_EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,26 +57,36 @@ class Subscription:
     durable: bool
     position: int = 0
     saved: int = 0
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
-    def takes(self, event: Event) -> bool:
+    def takes(self, row: db.Row) -> bool:
         """Whether one of the bindings takes the message."""
-        keys = (event.routing_key, *(f"route.{route}" for route in event.cc))
-        return any(binding.takes(event.exchange, keys) for binding in self.bindings)
+        exchange = row["exchange"]
+        candidates = [binding for binding in self.bindings if binding.exchange == exchange]
+        if not candidates:
+            return False
+        routes = row["cc"]
+        keys = [row["routing_key"]] if routes == "[]" else [row["routing_key"], *(f"route.{route}" for route in msgspec.json.decode(routes))]
+        return any(binding.takes(exchange, keys) for binding in candidates)
 
 
 class Bus:
-    """Publishes into the outbox, and delivers from it to subscribers in this process."""
+    """Publishes into the outbox, and delivers from it to subscribers in this process.
 
-    def __init__(self, database: db.Database, clock: clocks.Clock, *, retention: int = RETENTION) -> None:
+    Args:
+        retention: for how long, in ms, a message is kept that every durable subscriber has seen.
+        kept_unseen: for how long, in ms, one is kept that a durable subscriber has not seen, be it because the
+            subscriber's service does not run.
+    """
+
+    def __init__(self, database: db.Database, clock: clocks.Clock, *, retention: int = RETENTION, kept_unseen: int = KEPT_UNSEEN) -> None:
         self._db = database
         self._clock = clock
         self._retention = retention
+        self._kept_unseen = kept_unseen
         self._log = log.get("events")
+        self._tail = Tail(database)
         self._subscriptions: dict[str, Subscription] = {}
-        self._wakers: set[asyncio.Event] = set()
-        self._closing = False
 
     async def publish(self, tx: db.Tx, exchange: Exchange, message: Any, *, routes: Iterable[str] = (), **key: Any) -> None:
         """Write a message into the outbox, in the transaction whose change it announces.
@@ -92,18 +105,14 @@ class Bus:
             payload=_encode(message).decode(),
             created=tx.now,
         )
-        tx.after_commit(self._wake)
-
-    def _wake(self) -> None:
-        for waker in self._wakers:
-            waker.set()
+        tx.after_commit(self._tail.wake)
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
         """The messages that follow an id, in order."""
-        return [_event(row) for row in await self._db.all(sql.events_after, after=after, limit=limit)]
+        return [_event(row) for row in await self._tail.read(after, limit)]
 
     async def last_id(self) -> int:
-        """The newest message's id, 0 before the first."""
+        """The id of the newest message that can be read, 0 before the first."""
         return int(await self._db.value(sql.last_event) or 0)
 
     async def subscribe(self, name: str, bindings: Iterable[Binding], handler: Handler, *, durable: bool = True) -> Subscription:
@@ -111,7 +120,11 @@ class Bus:
 
         A handler that raises gets the same message again, with growing pauses. A durable subscriber goes on where
         it stood when the process ended; a new one starts with what is published from now on.
+
+        Raises ValueError when there is a subscription of this name already.
         """
+        if name in self._subscriptions:
+            raise ValueError(f"there is a subscription {name} already: unsubscribe it first, or choose another name")
         subscription = Subscription(name, tuple(bindings), handler, durable)
         stored = await self._db.value(sql.get_position, name=name) if durable else None
         subscription.position = subscription.saved = int(stored) if stored is not None else await self.last_id()
@@ -131,36 +144,48 @@ class Bus:
         if subscription.durable and subscription.position != subscription.saved:
             await self._save(subscription)
 
+    async def forget(self, name: str) -> None:
+        """Give up a durable subscriber's position; messages are no longer kept for it."""
+
+        async def remove(tx: db.Tx) -> None:
+            await tx.execute(sql.remove_position, name=name)
+
+        await self._db.transaction(remove)
+
     async def close(self) -> None:
         """Stop all deliveries."""
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 
-    async def follow(self, after: int) -> Any:
+    async def follow(self, after: int) -> AsyncGenerator[list[Event], None]:
         """All messages after an id, as they come: an asynchronous generator of batches without an end."""
-        waker = asyncio.Event()
-        self._wakers.add(waker)
-        try:
-            while True:
-                waker.clear()
-                batch = await self.read(after)
-                if batch:
-                    after = batch[-1].id
-                    yield batch
-                if len(batch) < BATCH:
-                    with contextlib.suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(waker.wait(), 1.0)
-        finally:
-            self._wakers.discard(waker)
+        async with contextlib.aclosing(self._tail.follow(after)) as batches:
+            async for rows in batches:
+                yield [_event(row) for row in rows]
 
     async def _deliver(self, subscription: Subscription) -> None:
-        async for batch in self.follow(subscription.position):
-            for event in batch:
-                if subscription.takes(event):
-                    await self._hand_over(subscription, event)
-                subscription.position = event.id
-            if subscription.durable:
-                await self._save(subscription)
+        """Deliver for as long as the subscription lasts, whatever happens to the database."""
+        while True:
+            try:
+                await self._deliver_all(subscription)
+            except Exception:
+                self._log.exception("messages for %s cannot be read; trying again in 1 s", subscription.name)
+                await self._clock.sleep(clocks.SECOND)
+
+    async def _deliver_all(self, subscription: Subscription) -> None:
+        unsaved = 0
+        async with contextlib.aclosing(self._tail.follow(subscription.position)) as batches:
+            async for rows in batches:
+                taken = 0
+                for row in rows:
+                    if subscription.takes(row):
+                        await self._hand_over(subscription, _event(row))
+                        taken += 1
+                    subscription.position = row["id"]
+                unsaved += len(rows)
+                if subscription.durable and (taken or unsaved >= BATCH):
+                    await self._save(subscription)
+                    unsaved = 0
 
     async def _hand_over(self, subscription: Subscription, event: Event) -> None:
         pause = 1.0
@@ -174,28 +199,33 @@ class Bus:
                 pause = min(pause * 2, 60.0)
 
     async def _save(self, subscription: Subscription) -> None:
+        position = subscription.position
+
         async def save(tx: db.Tx) -> None:
-            await tx.execute(sql.save_position, name=subscription.name, position=subscription.position)
+            await tx.execute(sql.save_position, name=subscription.name, position=position)
 
         await self._db.transaction(save)
-        subscription.saved = subscription.position
+        subscription.saved = position
 
     async def expire(self) -> int:
-        """Remove messages older than the retention that every durable subscriber has seen; gives how many."""
-        positions = [s.position for s in self._subscriptions.values() if s.durable]
-        before = self._clock.now() - self._retention
-        until = min(positions, default=None)
-        removed = 0
+        """Remove messages past the retention that every durable subscriber has seen, and much older ones; gives how many."""
+        for subscription in list(self._subscriptions.values()):
+            if subscription.durable and subscription.position != subscription.saved:
+                await self._save(subscription)
+        now, removed = self._clock.now(), 0
         while True:
-
-            async def step(tx: db.Tx) -> int:
-                return await tx.execute(sql.expire_events, before=before, until=2**62 if until is None else until, limit=2000)
-
-            count = await self._db.transaction(step)
+            count = await self._db.transaction(lambda tx: self._expire_some(tx, now))
             removed += count
-            if count < 2000:
+            if count < _EXPIRED_AT_ONCE:
                 return removed
             await asyncio.sleep(0)
+
+    async def _expire_some(self, tx: db.Tx, now: int) -> int:
+        slowest = await tx.value(sql.slowest_position)
+        return await tx.execute(
+            sql.expire_events, before=now - self._retention, until=2**62 if slowest is None else slowest,
+            abandoned=now - self._kept_unseen, limit=_EXPIRED_AT_ONCE,
+        )  # fmt: skip
 
 
 def _event(row: db.Row) -> Event:

@@ -17,7 +17,7 @@ SETTLED = clocks.MINUTE
 """A turn that has gone on for so long without failing, in ms, shows that the loop works again."""
 
 
-class LoopEnded(Exception):
+class LoopEndedError(Exception):
     """A loop that should go on for ever has ended."""
 
 
@@ -138,7 +138,7 @@ class Loop:
             except asyncio.CancelledError:
                 if task.cancelling():
                     raise
-                self._failed(LoopEnded("something that it waited for was cancelled"))
+                self._failed(LoopEndedError("something that it waited for was cancelled"))
             await self._rest()
 
     async def _turn(self) -> None:
@@ -146,7 +146,7 @@ class Loop:
         try:
             await self._run()
             if self.interval_ms is None:
-                raise LoopEnded("it ended, though it should go on for ever")
+                raise LoopEndedError("it ended, though it should go on for ever")
         finally:
             self._within = False
             self._took = max(0, self._clock.now() - self._began)
@@ -165,7 +165,7 @@ class Loop:
             self._pause = None
 
     def _back_off(self) -> int:
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.in_a_row - 1, 16))
+        return min(LONGEST_PAUSE, FIRST_PAUSE << min(max(self.in_a_row - 1, 0), 16))
 
     def _succeeded(self) -> None:
         self.runs += 1

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from tcbox import clock as clocks
 from tcbox import errors, log
@@ -46,7 +45,6 @@ class Slot:
         self._state: State = "stopped"
         self._since = clock.now()
         self._started: float | None = None
-        self._was_degraded = False
         self._log = log.get(name)
 
     @property
@@ -69,7 +67,7 @@ class Slot:
         """A new part from the factory. Raises StartFailed when it cannot be made."""
         try:
             made = self.factory()
-            return cast("Lifecycle", await cast("Awaitable[Lifecycle]", made) if inspect.isawaitable(made) else made)
+            return await made if inspect.isawaitable(made) else made
         except Exception as error:
             raise self._failed(error) from error
 

@@ -21,7 +21,11 @@ import pytest
 
 from tests.support.fake_queue import FakeQueue
 from tests.support.workers import running
+from tcbox import clock as clocks
+from tcbox.client.http import Credentials, Http
 from tcbox.workers.host import leftovers
+from tcbox.workers.ledger import Ledger
+from tcbox.workers.settings import WorkerSettings
 
 SHELL = ["sh", "-c"]
 
@@ -352,7 +356,7 @@ asyncio.run(main())
 
 
 async def test_nothing_survives_a_killed_worker(tmp_path):
-    """When the worker is killed by -9, the processes of its tasks end at once, and the next worker removes their folders."""
+    """When the worker is killed by -9, the processes of its tasks end at once; the next one hands its runs back and removes their folders."""
     queue = FakeQueue()
     server = await queue.start()
     mark = marker()
@@ -369,13 +373,32 @@ async def test_nothing_survives_a_killed_worker(tmp_path):
         worker.wait(5)
         assert await gone(mark)
         assert len(list((tmp_path / "runs").iterdir())) == 1
+        worker = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WORKER), queue.root_url, str(tmp_path), "host", "x"])
+        await asyncio.wait_for(task.ended.wait(), 20)
+        assert (task.state, task.reason) == ("exception", "worker-shutdown")
+        assert (await queue.done(queue.add(shell("true"), "local/host"))).state == "completed"
+        assert await emptied(tmp_path / "runs")
+        assert await emptied(tmp_path / "claims")
     finally:
         worker.kill()
         worker.wait()
         await server.cleanup()
-    async with running(tmp_path, "host") as host:
-        assert (await host.do(shell("true"))).state == "completed"
-        assert await emptied(tmp_path / "runs")
+
+
+async def test_a_claim_that_never_arrived_is_handed_back(tmp_path):
+    """A run that the queue gave to this worker, but of which it knows nothing, is handed back when it starts; others' are let be."""
+    async with running(tmp_path, "builtin") as worker:  # any worker, to have a queue
+        lost = worker.queue.add({}, "local/host")
+        worker.queue.pending["local/host"].remove(lost)
+        lost.state = "running"
+        other = worker.queue.add({}, "local/other")
+        other.state = "running"
+        clock = clocks.SystemClock()
+        async with aiohttp.ClientSession() as session:
+            http = Http(worker.queue.root_url, Credentials("w", "s"), session=session, clock=clock)
+            settings = WorkerSettings(kind="host", task_queue_id="local/host", folder=tmp_path / "h")
+            await Ledger(tmp_path / "ledger").hand_back(http, clock, settings)
+        assert (lost.state, lost.reason, other.state) == ("exception", "worker-shutdown", "running")
 
 
 async def test_processes_that_outlived_the_keeper_are_ended_at_the_next_start(tmp_path):

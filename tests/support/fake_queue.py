@@ -23,6 +23,7 @@ _QUEUE = [
     ("latestArtifact", "get", "/task/<taskId>/artifact-content/<name>"),
     ("status", "get", "/task/<taskId>/status"),
     ("listTaskQueues", "get", "/task-queues"),
+    ("listClaimedTasks", "get", "/task-queues/<taskQueueId>/claimed"),
     ("pendingTasks", "get", "/pending/<taskQueueId>"),
 ]
 _OTHERS = {
@@ -88,6 +89,11 @@ class FakeQueue:
         self.pending.setdefault(queue, []).append(task)
         self._new.set()
         self._new = asyncio.Event()
+        return task
+
+    async def done(self, task: Task, seconds: float = 30) -> Task:
+        """Wait for a task's end."""
+        await asyncio.wait_for(task.ended.wait(), seconds)
         return task
 
     def resolve(self, task: Task, state: str, reason: str) -> None:
@@ -200,6 +206,10 @@ class FakeQueue:
 
     async def pendingTasks(self, queue: str, payload: Any) -> web.Response:
         return web.json_response({"pendingTasks": len(self.pending.get(queue, []))})
+
+    async def listClaimedTasks(self, queue: str, payload: Any) -> web.Response:
+        claimed = [task for task in self.tasks.values() if task.state == "running" and task.definition["taskQueueId"] == queue]
+        return web.json_response({"tasks": [{"taskId": task.id, "runId": 0, "workerGroup": "local", "workerId": "worker"} for task in claimed]})
 
     async def expandScopes(self, payload: Any) -> web.Response:
         extra = ["generic-worker:cache:from-role", "docker-worker:cache:from-role"] if "assume:caching" in payload["scopes"] else []

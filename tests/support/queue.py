@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import pytest_asyncio
 
 import tcbox.services
 from tcbox import clock as clocks
 from tcbox import db, errors, events, ids
-from tcbox.api import Encoded, Reply
+from tcbox.api import Reply
 from tcbox.api.call import Call
 from tcbox.api.dispatch import Dispatcher
 from tcbox.api.schemas import SchemaSet
@@ -40,7 +39,7 @@ class Bytes:
         self.deleted: list[str] = []
 
     def put_url(self, key: str, *, content_type: str, content_length: int | None, expires_ms: int) -> str:
-        return f"https://blobs.example/put/{key}?type={content_type}&length={content_length}"
+        return f"https://blobs.example/put/{key}?type={content_type}"
 
     def get_url(self, key: str, *, public: bool, expires_ms: int, content_type: str, filename: str) -> str:
         return f"https://blobs.example/get/{key}"
@@ -68,6 +67,10 @@ class Objects:
         return {"projectId": "none", "expires": "2030-01-01T00:00:00.000Z"}
 
 
+def _caller(scopes: Sequence[str]) -> Success:
+    return Success("hawk", "tester", clocks.DAY * 100_000, LazyScopes(ScopeSet(scopes)))
+
+
 class Queue:
     """The service with a dispatcher, a clock that can be moved, and all messages since it began."""
 
@@ -88,30 +91,22 @@ class Queue:
         self._handlers = handlers
         self._read = 0
 
-    async def raw(self, name: str, *args: str, payload: Any = None, query: Any = None, scopes: Sequence[str] = ("*",)) -> Any:
-        """What the method's coroutine returns, checks done."""
+    async def reply(self, name: str, *args: str, scopes: Sequence[str] = ("*",)) -> Reply:
+        """What a method that reads replies with, status and headers included."""
         method = self.service.api.methods[name]
-        identity = Success("hawk", "tester", clocks.DAY * 100_000, LazyScopes(ScopeSet(scopes)))
-        params = dict(zip(method.params, args, strict=True))
-        call = Call(method, params, query or {}, lambda: identity)
-        if method.by_route:
-            await call.authorize(**params)
-        self.dispatcher._check_arguments(method, params, query or {})
-        if method.input is not None:
-            call.payload = self.dispatcher._valid(method, msgspec.json.decode(msgspec.json.encode(payload)))
-        result = await self._handlers[name](call, **params)
-        self.dispatcher._ensure_authorized(method, call)
+        call = Call(method, {}, {}, identity=_caller(scopes))
+        result = await self._handlers[name](call, *args)
+        assert isinstance(result, Reply)
+        assert call.authorized
         return result
 
     async def call(self, name: str, *args: str, payload: Any = None, query: Any = None, scopes: Sequence[str] = ("*",)) -> Any:
         """The method's reply as its caller would see it, held against its schema."""
-        result = await self.raw(name, *args, payload=payload, query=query, scopes=scopes)
-        if isinstance(result, Reply) and result.status != 200:
-            return result
-        document = msgspec.json.decode(result.body) if isinstance(result, Encoded) else result
-        output = self.service.api.methods[name].output
-        if output is not None and document != {}:
-            faults = self.schemas.validator("queue", output).check(msgspec.json.decode(msgspec.json.encode(document)))
+        method = self.service.api.methods[name]
+        params = dict(zip(method.params, args, strict=True))
+        document = await self.dispatcher.invoke(name, params, query or {}, payload, _caller(scopes))
+        if method.output is not None and document:
+            faults = self.schemas.validator("queue", method.output).check(document)
             assert not faults, (name, faults)
         return document
 
@@ -135,9 +130,13 @@ class Queue:
             assert not faults, (event.exchange, faults)
         return found
 
+    async def exchanges(self) -> list[str]:
+        """The exchanges of the messages since the last time."""
+        return [event.exchange.rpartition("/")[2] for event in await self.events()]
+
     async def announced(self) -> list[str]:
-        """The exchanges of the messages since the last time, without `task-`."""
-        return [event.exchange.rpartition("/")[2].removeprefix("task-") for event in await self.events()]
+        """The same without `task-`."""
+        return [name.removeprefix("task-") for name in await self.exchanges()]
 
     def definition(self, **changes: Any) -> dict[str, Any]:
         """A task definition that is accepted."""

@@ -6,6 +6,7 @@ import os
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tcbox import blobs as blobs_module
 from tcbox import clock as clocks
@@ -162,6 +163,16 @@ async def test_s3_takes_no_put_above_its_limit(s3_endpoint):
     blobs = connect(f"s3://b?endpoint={s3_endpoint}", root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())
     with pytest.raises(errors.InputError):
         blobs.put_url(KEY, content_type="x/y", content_length=6 * 1024**3, expires_ms=soon())
+
+
+async def test_s3_urls_are_signed_for_their_headers(s3_endpoint):
+    """The URL for a PUT is signed for the length, type and disposition that were agreed on, until its time."""
+    blobs = connect(f"s3://b/p?endpoint={s3_endpoint}&access_key_id=a&secret_access_key=b", root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())
+    url = URL(blobs.put_url(KEY, content_type="x/y", content_length=5, content_disposition="attachment", expires_ms=soon()))
+    assert url.query["X-Amz-SignedHeaders"] == "content-disposition;content-length;content-type;host"
+    assert 58 <= int(url.query["X-Amz-Expires"]) <= 60
+    assert url.path == f"/b/p/{KEY}"
+    assert not [name for name in url.query if "checksum" in name.lower()]
 
 
 @pytest.mark.parametrize("url", ["file://relative", "file:relative", "ftp://x", "s3:///x", "s3://b/p?colour=red", ""])

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
 import os
 import subprocess
@@ -236,6 +237,19 @@ async def test_sealed(blobs, session):
     await blobs.seal(KEY)
     await blobs.delete([KEY])
     assert await blobs.stat(KEY) is None
+
+
+async def test_full_disk(blobs, session, monkeypatch, tmp_path):
+    """When the disk is full a PUT is answered 507 with what to do, and leaves nothing behind."""
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.Upload, "_write", full)
+    async with session.put(await put_url(blobs), data=b"abc", headers=TYPE) as reply:
+        assert reply.status == 507
+        assert f"The disk that holds {tmp_path}" in await reply.text()
+    assert list((tmp_path / "blobs" / "unfinished").iterdir()) == []
 
 
 async def test_damaged_file(blobs, session):

@@ -16,10 +16,10 @@ def extract(tar: Path, target: Path) -> None:
     """
     with tarfile.open(tar, "r:") as archive:
         for entry in archive:
+            if ".." in entry.name.split("/"):
+                continue
             below = os.path.normpath(entry.name).partition("/")[2]
             path = target / below if below else target
-            if ".." in below.split("/"):
-                continue
             if entry.isdir():
                 path.mkdir(parents=True, exist_ok=True)
                 continue

@@ -61,7 +61,8 @@ class Images:
 
     async def _named(self, name: str, log: TaskLog) -> str:
         if _NAME.fullmatch(name) is None:
-            raise outcomes.malformed(f"payload.image: {name!r} is not the name of an image; write it like debian:12 or registry.example.com/team/image@sha256:…")
+            like = "debian:12 or registry.example.com/team/image@sha256:…"
+            raise outcomes.malformed(f"payload.image: {name!r} is not the name of an image; write it like {like}")
         async with self._locks.setdefault(name, asyncio.Lock()):
             if await self._has(name):
                 log.say(f"Using the image {name}")

@@ -84,16 +84,18 @@ def backing_name(live: str) -> str:
 def _unsupported(given: Mapping[str, Any], features: Mapping[str, Any]) -> list[str]:
     faults = [f"payload.features.{name}: {why}" for name, why in _NOT_HERE.items() if features.get(name)]
     capabilities = given.get("capabilities", {})
-    for name in ("privileged", "disableSeccomp"):
-        if capabilities.get(name):
-            faults.append(f"payload.capabilities.{name}: containers run with the engine's usual limits only: leave it out")
-    for name, asked in capabilities.get("devices", {}).items():
-        if asked:
-            faults.append(f"payload.capabilities.devices.{name}: containers are given no devices of the machine: leave it out")
-    for name, artifact in given.get("artifacts", {}).items():
-        if artifact["type"] == "volume":
-            faults.append(f"payload.artifacts[{name!r}].type: volume is not done here: use directory")
-    return faults
+    faults += [
+        f"payload.capabilities.{name}: containers run with the engine's usual limits only: leave it out"
+        for name in ("privileged", "disableSeccomp")
+        if capabilities.get(name)
+    ]
+    faults += [
+        f"payload.capabilities.devices.{name}: containers are given no devices of the machine: leave it out"
+        for name, asked in capabilities.get("devices", {}).items()
+        if asked
+    ]
+    volumes = [name for name, artifact in given.get("artifacts", {}).items() if artifact["type"] == "volume"]
+    return faults + [f"payload.artifacts[{name!r}].type: volume is not done here: use directory" for name in volumes]
 
 
 def _times(task: Mapping[str, Any], given: Mapping[str, Any], longest: int) -> list[str]:

@@ -26,12 +26,7 @@ def _zstd(path: Path) -> IO[bytes]:
     return zstandard.ZstdDecompressor().stream_reader(path.open("rb"), closefd=True, read_across_frames=True)
 
 
-_READERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
-    "bz2": lambda path: bz2.open(path, "rb"),
-    "gz": lambda path: gzip.open(path, "rb"),
-    "xz": lambda path: lzma.open(path, "rb"),
-    "zst": _zstd,
-}
+_READERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {"bz2": bz2.open, "gz": gzip.open, "xz": lzma.open, "zst": _zstd}
 FILE_FORMATS = tuple(_READERS)
 ARCHIVE_FORMATS = ("tar", *(f"tar.{name}" for name in _READERS), "zip")
 

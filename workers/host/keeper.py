@@ -155,7 +155,7 @@ def _become(order: dict, tell: int) -> None:  # type: ignore[type-arg]
         os.dup2(output, 2)
         os.chdir(order["folder"])
         os.umask(0o022)
-        os.execvpe(order["argv"][0], order["argv"], order["env"])
+        os.execvpe(order["argv"][0], order["argv"], order["env"])  # noqa: S606 - what this is for
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if isinstance(error, OSError) and error.errno == errno.ENOENT:

@@ -34,7 +34,7 @@ def faults(task: Mapping[str, Any], mounts: list[dict[str, Any]]) -> list[str]:
 class Mounts:
     """The mounts of one task."""
 
-    def __init__(self, mounts: list[dict[str, Any]], folder: Path, run: Run, log: TaskLog, contents: Contents, caches: Caches) -> None:
+    def __init__(self, mounts: list[dict[str, Any]], folder: Path, run: Run, log: TaskLog, *, contents: Contents, caches: Caches) -> None:
         self._mounts, self._folder, self._run, self._log = mounts, folder, run, log
         self._contents, self._caches = contents, caches
         self._taken: list[tuple[Cache, Path]] = []

@@ -49,7 +49,7 @@ def read(task: Mapping[str, Any], *, longest: int) -> Payload:
     """
     body = task["payload"]
     if "image" in body:
-        raise outcomes.malformed("The payload names an image, which processes on this machine do not have: send the task to a queue that is served by a docker worker.")
+        raise outcomes.malformed("The payload names an image, which processes do not have: send the task to a queue that is served by a docker worker.")
     given = payloads.checked("generic-worker", "insecure_posix.json#/oneOf/0", body)
     features = given.get("features", {})
     faults = [*_unsupported(given, features), *_times(task, given, longest), *_names(given)]

@@ -64,7 +64,7 @@ class HostJob:
         self._home.mkdir()
         self._group: Group | None = None
         self._proxy: Proxy | None = None
-        self._mounts = mounts.Mounts(given.mounts, self._home, run, log, host.contents, host.caches)
+        self._mounts = mounts.Mounts(given.mounts, self._home, run, log, contents=host.contents, caches=host.caches)
         self._purge = False
 
     async def execute(self) -> Outcome:

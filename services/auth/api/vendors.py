@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tcbox import clock as clocks
-from tcbox.api.call import Call
+from tcbox.api import wire
+from tcbox.api.call import Call, Encoded
 from tcbox.services.auth.declarations import api
-from tcbox.services.auth.vendors.aws import S3Credentials
+from tcbox.services.auth.vendors.aws import Given, S3Credentials
 from tcbox.services.auth.vendors.gcp import AccessTokens
 from tcbox.services.auth.vendors.github import RepoTokens
 from tcbox.services.auth.vendors.sentry import Dsns
@@ -32,7 +33,7 @@ class VendorMethods:
         scopes={"if": "levelIsReadOnly", "then": {"AnyOf": ["auth:aws-s3:read-only:<bucket>/<prefix>", _S3_WRITE]}, "else": _S3_WRITE},
         query={"format": "iam-role-compat"},
     )  # fmt: skip
-    async def aws_s3_credentials(self, call: Call, level: str, bucket: str, prefix: str) -> dict[str, Any]:
+    async def aws_s3_credentials(self, call: Call, level: str, bucket: str, prefix: str) -> dict[str, Any] | Encoded:
         """Get Temporary Read/Write Credentials S3
 
         AWS credentials for reading (`read-only`), or reading, writing and deleting (`read-write`), the objects of a
@@ -45,19 +46,10 @@ class VendorMethods:
         read_only = level == "read-only"
         await call.authorize(level=level, bucket=bucket, prefix=prefix, levelIsReadOnly=read_only)
         given = await self._s3.give(bucket, prefix, write=not read_only)
-        expires = clocks.to_wire(given.expires)
         if call.query.get("format"):
-            return {
-                "Code": "Success",
-                "Type": "AWS-HMAC",
-                "LastUpdated": clocks.to_wire(self._clock.now()),
-                "AccessKeyId": given.access_key_id,
-                "SecretAccessKey": given.secret_access_key,
-                "Token": given.session_token,
-                "Expiration": expires,
-            }
+            return _as_ec2(given, self._clock.now())
         keys = {"accessKeyId": given.access_key_id, "secretAccessKey": given.secret_access_key, "sessionToken": given.session_token}
-        return {"credentials": keys, "expires": expires}
+        return {"credentials": keys, "expires": clocks.to_wire(given.expires)}
 
     @api.get("/sentry/<project>/dsn", name="sentryDSN", category="Sentry Credentials", output="sentry-dsn-response", scopes="auth:sentry:<project>")
     async def sentry_dsn(self, call: Call, project: str) -> dict[str, Any]:
@@ -114,3 +106,20 @@ class VendorMethods:
         wanted = [f"{name}:{permission}:{level}" for permission, level in permissions.items() for name in repositories]
         await call.authorize(appName=appName, owner=owner, repoPerms=wanted)
         return await self._github.give(appName, owner, repositories, permissions)
+
+
+def _as_ec2(given: Given, now: int) -> Encoded:
+    """The credentials as EC2's metadata service gives those of a role, which is not the form of the published schema."""
+    return Encoded(
+        wire.encode(
+            {
+                "Code": "Success",
+                "Type": "AWS-HMAC",
+                "LastUpdated": clocks.to_wire(now),
+                "AccessKeyId": given.access_key_id,
+                "SecretAccessKey": given.secret_access_key,
+                "Token": given.session_token,
+                "Expiration": clocks.to_wire(given.expires),
+            }
+        )
+    )

@@ -1,16 +1,16 @@
 -- name: add_object
 -- Begin an upload, unless its name or its uploadId is taken.
-INSERT INTO object_objects (name, project_id, backend, blob, upload_id, upload_expires, expires, hashes)
-VALUES (:name, :project_id, :backend, :blob, :upload_id, :upload_expires, :expires, '{}')
+INSERT INTO object_objects (name, project_id, backend, location, upload_id, upload_expires, expires, hashes)
+VALUES (:name, :project_id, :backend, :location, :upload_id, :upload_expires, :expires, '{}')
 ON CONFLICT DO NOTHING
 
 -- name: get_object
 -- An object by its name.
-SELECT name, project_id, backend, blob, upload_id, expires, hashes, removed FROM object_objects WHERE name = :name
+SELECT name, project_id, backend, location, upload_id, expires, hashes, removed FROM object_objects WHERE name = :name
 
 -- name: lock_object
 -- An object by its name, which stays as it is until the transaction ends.
-SELECT name, project_id, backend, blob, upload_id, expires, hashes, removed FROM object_objects WHERE name = :name
+SELECT name, project_id, backend, location, upload_id, expires, hashes, removed FROM object_objects WHERE name = :name
 
 -- name: renew_upload
 -- Keep the hashes that are known of an upload under way, and give it more time.
@@ -29,7 +29,7 @@ UPDATE object_objects SET removed = 1, upload_id = NULL, upload_expires = NULL W
 
 -- name: list_removed
 -- Objects out of use whose bytes are still to go, in order, after a name.
-SELECT name, backend, blob FROM object_objects WHERE removed = 1 AND name > :after ORDER BY name LIMIT :limit
+SELECT name, backend, location FROM object_objects WHERE removed = 1 AND name > :after ORDER BY name LIMIT :limit
 
 -- name: forget_object
 -- Forget an object whose bytes are gone.

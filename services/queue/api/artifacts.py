@@ -74,7 +74,7 @@ class Artifacts:
         if wanted.storage_type == "object":
             await self._reserve(wanted, task.status.project_id)
         artifact = await self._record(wanted, taskId, run)
-        return replies.encoded(self._reply(artifact, task.status.project_id, run, request.get("contentLength")))
+        return replies.encoded(self._reply(artifact, task.status.project_id, run))
 
     @api.put(
         _ROUTE, name="finishArtifact", input="finish-artifact-request", category=_CATEGORY,
@@ -211,7 +211,7 @@ class Artifacts:
         }
         await self._changes.publish(tx, exchanges.artifact_created, message, task.routes)
 
-    def _reply(self, artifact: Artifact, project_id: str, run: Run, content_length: int | None) -> dict[str, Any]:
+    def _reply(self, artifact: Artifact, project_id: str, run: Run) -> dict[str, Any]:
         if artifact.storage_type == "object":
             scope = f"object:upload:{project_id}:{artifact.object_name}"
             place, worker = f"{artifact.task_id}/{artifact.run_id}", f"{run.worker_group}/{run.worker_id}"
@@ -226,7 +226,7 @@ class Artifacts:
         if artifact.storage_type == "s3" and self._store is not None:
             until = self._clock.now() + artifacts.UPLOAD_LIFE
             url = self._store.put_url(
-                artifact.details["key"], content_type=artifact.content_type, content_length=content_length, expires_ms=until
+                artifact.details["key"], content_type=artifact.content_type, content_length=None, expires_ms=until
             )
             content_type = artifact.content_type
             return {"storageType": "s3", "contentType": content_type, "expires": clocks.to_wire(until), "putUrl": url}

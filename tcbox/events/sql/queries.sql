@@ -21,9 +21,17 @@ SELECT position FROM events_positions WHERE name = :name
 INSERT INTO events_positions (name, position) VALUES (:name, :position)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position
 
+-- name: remove_position
+-- Forget a durable subscriber.
+DELETE FROM events_positions WHERE name = :name
+
+-- name: slowest_position
+-- How far the slowest durable subscriber has come, whether it runs or not.
+SELECT min(position) FROM events_positions
+
 -- name: expire_events
 -- Remove the oldest messages, a limited number, if they are past their time and all subscribers have seen them.
 DELETE FROM events WHERE id IN (
-  SELECT id FROM (SELECT id, created FROM events WHERE id <= :until ORDER BY id LIMIT :limit) AS oldest
-  WHERE created < :before
+  SELECT id FROM (SELECT id, created FROM events ORDER BY id LIMIT :limit) AS oldest
+  WHERE (created < :before AND id <= :until) OR created < :abandoned
 )

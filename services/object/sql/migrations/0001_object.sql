@@ -3,7 +3,7 @@ CREATE TABLE object_objects (
   name TEXT PRIMARY KEY,
   project_id TEXT NOT NULL,
   backend TEXT NOT NULL,
-  blob TEXT NOT NULL,
+  location TEXT NOT NULL,
   upload_id TEXT,
   upload_expires INTEGER,
   expires INTEGER NOT NULL,

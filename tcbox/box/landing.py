@@ -1,0 +1,42 @@
+"""The page at `/`: where people begin who open the root URL in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from tcbox.api.front import Mounted
+
+_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_POLICY = "default-src 'self'; img-src 'self' data:; connect-src 'self' http: https:; frame-ancestors 'none'; base-uri 'none'"
+
+
+def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
+    """What answers `/` and the files of the page; everything else that reaches it is not found.
+
+    Args:
+        describe: what is told of the instance, without credentials.
+    """
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        from aiohttp import web
+
+        from tcbox.api import wire
+
+        path = request.path
+        if path == "/ui/instance.json":
+            shown = {key: value for key, value in describe().items() if key not in ("credentials", "pid", "data", "defaultData", "log", "database")}
+            return web.Response(body=wire.encode(shown), headers={"Content-Type": wire.JSON, "Cache-Control": "no-store"})
+        name = "index.html" if path == "/" or path.startswith(("/tasks/", "/groups/")) else path.removeprefix("/ui/")
+        file = resources.files("tcbox.ui").joinpath(name)
+        if "/" in name or name.rpartition(".")[2] not in _TYPES or not file.is_file():
+            missing = {"code": "ResourceNotFound", "message": f"There is nothing at {path}. The API is below /api/, its description below /references/."}
+            return web.Response(status=404, body=wire.encode(missing), headers={"Content-Type": wire.JSON})
+        headers = {"Content-Type": f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8", "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=file.read_bytes(), headers=headers)
+
+    return handle

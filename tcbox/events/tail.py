@@ -1,0 +1,68 @@
+"""The end of the outbox, read once for all who follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+from tcbox import db
+
+sql = db.load(Path(__file__).parent / "sql", "events")
+
+BATCH = 500
+POLL = 1.0
+"""Seconds between two looks for what other processes published."""
+_SOON = 0.02  # seconds until the next look when a message is announced, but held back by a transaction under way
+
+
+class Tail:
+    """Reads the outbox in batches. Followers at the same place share one read."""
+
+    def __init__(self, database: db.Database) -> None:
+        self._db = database
+        self._reading = asyncio.Lock()
+        self._rows: list[db.Row] = []
+        self._after = 0
+        self._followers: set[asyncio.Event] = set()
+
+    def wake(self) -> None:
+        """Tell all followers that there is more."""
+        for follower in self._followers:
+            follower.set()
+
+    async def read(self, after: int, limit: int = BATCH) -> Sequence[db.Row]:
+        """The messages that follow an id, in order."""
+        return await self._db.all(sql.events_after, after=after, limit=limit)
+
+    async def follow(self, after: int) -> AsyncGenerator[Sequence[db.Row], None]:
+        """All messages after an id, as they come, in batches that are never empty; without an end."""
+        announced = asyncio.Event()
+        self._followers.add(announced)
+        pause = POLL
+        try:
+            while True:
+                awaited = announced.is_set()
+                announced.clear()
+                rows = await self._shared(after)
+                if rows:
+                    after, pause = rows[-1]["id"], POLL
+                    yield rows
+                    continue
+                pause = _SOON if awaited else min(pause * 2, POLL)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await announced.wait()
+        finally:
+            self._followers.discard(announced)
+
+    async def _shared(self, after: int) -> Sequence[db.Row]:
+        async with self._reading:
+            rows = self._rows
+            if not (rows and self._after <= after < rows[-1]["id"]):
+                rows = await self._db.all(sql.events_after, after=after, limit=BATCH)
+                if rows:
+                    self._after, self._rows = after, rows
+                return rows
+            return rows if after == self._after else [row for row in rows if row["id"] > after]

@@ -1,0 +1,1 @@
+"""The pages that browsers get: plain files, served by `tcbox.box.landing`."""

@@ -1,0 +1,212 @@
+"""What the queue does by itself: claims that end, deadlines, expiry, workers that wait, workers that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tcbox import clock as clocks
+from tcbox import db, ids
+from tcbox.services.queue.store import sql
+from tests.support import queue as support
+from tests.support.databases import database  # noqa: F401
+from tests.support.queue import QUEUE, Queue, clock, queue  # noqa: F401
+
+migrations = support.MIGRATIONS
+
+
+async def test_a_claim_that_is_not_renewed_is_retried(queue: Queue) -> None:
+    """After takenUntil the run ends as claim-expired and a new one is pending; not before, and not when it was renewed."""
+    lost, kept = await queue.create(), await queue.create()
+    await queue.claim(tasks=2)
+    queue.clock.advance(19 * clocks.MINUTE)
+    assert await queue.service.work.expire_claims() == 0
+    await queue.call("reclaimTask", kept, "0")
+    await queue.events()
+    queue.clock.advance(2 * clocks.MINUTE)
+    assert await queue.service.work.expire_claims() == 1
+    status = await queue.status(lost)
+    assert [run.get("reasonResolved") for run in status["runs"]] == ["claim-expired", None]
+    assert (status["state"], status["retriesLeft"]) == ("pending", 4)
+    assert await queue.state(kept) == "running"
+    assert await queue.announced() == ["exception", "pending"]
+    assert (await queue.refused("reportCompleted", lost, "0")).status == 409
+
+
+async def test_a_task_out_of_retries_is_resolved_when_its_claim_ends(queue: Queue) -> None:
+    """Without retries left, a lost claim resolves the task, and who waits for its end may go on."""
+    task_id = await queue.create(retries=0)
+    dependent = await queue.create(dependencies=[task_id], requires="all-resolved")
+    await queue.claim()
+    queue.clock.advance(21 * clocks.MINUTE)
+    await queue.service.work.expire_claims()
+    assert await queue.state(task_id) == "exception"
+    assert await queue.state(dependent) == "pending"
+
+
+async def test_tasks_are_resolved_at_their_deadline(queue: Queue) -> None:
+    """Unscheduled, pending and running tasks end as deadline-exceeded, without a worker in the message."""
+    pending, running = await queue.create(), await queue.create(priority="high")
+    waiting = await queue.create(dependencies=[pending])
+    await queue.claim()
+    await queue.events()
+    queue.clock.advance(clocks.DAY - clocks.MINUTE)
+    assert await queue.service.work.enforce_deadlines() == 0
+    queue.clock.advance(2 * clocks.MINUTE)
+    assert await queue.service.work.expire_claims() == 0
+    assert await queue.service.work.enforce_deadlines() == 3
+    for task_id in (pending, running, waiting):
+        status = await queue.status(task_id)
+        assert (status["state"], status["runs"][-1]["reasonResolved"]) == ("exception", "deadline-exceeded")
+    found = [event for event in await queue.events() if event.exchange.endswith("task-exception")]
+    assert len(found) == 3
+    assert all("workerId" not in event.payload for event in found)
+    assert await queue.claim_now() == []
+
+
+async def test_what_has_expired_is_removed(queue: Queue) -> None:
+    """Half an hour after they expire, tasks, definitions, groups, artifacts and their bytes are gone; nothing before."""
+    task_id = await queue.create()
+    dependent = await queue.create(dependencies=[task_id], expires=clocks.to_wire(queue.clock.now() + 9 * clocks.DAY))
+    await queue.call("claimTask", task_id, "0", payload=support.WORKER)
+    expires = clocks.to_wire(queue.clock.now() + clocks.HOUR)
+    await queue.call("createArtifact", task_id, "0", "public/a", payload={"storageType": "s3", "expires": expires, "contentType": "text/plain"})
+    await queue.call("reportCompleted", task_id, "0")
+    assert await queue.service.work.expire() == 0
+    queue.clock.advance(clocks.HOUR + clocks.MINUTE)
+    assert (await queue.refused("getArtifact", task_id, "0", "public/a")).status == 410
+    queue.clock.advance(clocks.HOUR)
+    assert await queue.service.work.expire() == 1
+    assert queue.bytes.deleted == [f"{task_id}/0/public/a"]
+    assert (await queue.refused("getArtifact", task_id, "0", "public/a")).status == 404
+    queue.clock.advance(2 * clocks.DAY)
+    await queue.service.work.enforce_deadlines()
+    while await queue.service.work.expire():
+        pass
+    assert (await queue.refused("status", task_id)).status == 404
+    assert (await queue.refused("task", task_id)).status == 404
+    assert (await queue.refused("getTaskGroup", task_id)).status == 404
+    assert await queue.state(dependent) == "exception"
+
+
+async def test_a_loop_sleeps_until_something_is_due(queue: Queue) -> None:
+    """The deadlines loop looks once, waits, and wakes with the clock at the next deadline or when one comes earlier."""
+    loop = asyncio.create_task(queue.service.work.deadlines())
+    await asyncio.sleep(0.2)
+    assert not loop.done()
+    now = queue.clock.now()
+    task_id = await queue.create(deadline=clocks.to_wire(now + 4 * clocks.SECOND))
+    await asyncio.sleep(0.05)
+    assert not loop.done()
+    queue.clock.advance(5 * clocks.SECOND)
+    await asyncio.wait_for(loop, 2)
+    await asyncio.wait_for(_once(queue), 5)
+    assert await queue.state(task_id) == "exception"
+
+
+async def _once(queue: Queue) -> None:
+    while await queue.service.work.enforce_deadlines():
+        pass
+
+
+async def test_a_waiting_worker_gets_a_new_task_at_once(queue: Queue) -> None:
+    """claimWork that waits is answered within milliseconds of createTask, the longest waiting worker first."""
+    first = asyncio.create_task(queue.claim(workerId="first"))
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(queue.claim(workerId="second"))
+    while queue.service.waiters.waiting() != {QUEUE: 2}:
+        await asyncio.sleep(0.001)
+    started = time.perf_counter()
+    await queue.create()
+    [claim] = await asyncio.wait_for(first, 2)
+    assert time.perf_counter() - started < 0.5
+    assert claim["workerId"] == "first"
+    assert not second.done()
+    await queue.create()
+    [claim] = await asyncio.wait_for(second, 2)
+    assert claim["workerId"] == "second"
+
+
+async def test_a_worker_without_work_is_sent_home_after_20_seconds(queue: Queue) -> None:
+    """claimWork waits 20 s of the clock's time and then gives an empty list."""
+    claim = asyncio.create_task(queue.claim())
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.001)
+    queue.clock.advance(19 * clocks.SECOND)
+    await asyncio.sleep(0.02)
+    assert not claim.done()
+    queue.clock.advance(2 * clocks.SECOND)
+    assert await asyncio.wait_for(claim, 2) == []
+    assert queue.service.waiters.waiting() == {}
+
+
+async def test_nothing_is_claimed_on_the_way_down(queue: Queue) -> None:
+    """drain answers those who wait at once, and claims nothing more."""
+    claim = asyncio.create_task(queue.claim())
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.001)
+    queue.service.drain()
+    assert await asyncio.wait_for(claim, 2) == []
+    task_id = await queue.create()
+    assert await queue.claim() == []
+    assert await queue.state(task_id) == "pending"
+
+
+async def test_a_caller_who_leaves_passes_its_turn_on(queue: Queue) -> None:
+    """A worker that goes away while it waits, even when just woken, takes no task from the next one."""
+    gone = asyncio.create_task(queue.claim(workerId="gone"))
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.001)
+    stays = asyncio.create_task(queue.claim(workerId="stays"))
+    while queue.service.waiters.waiting() != {QUEUE: 2}:
+        await asyncio.sleep(0.001)
+    await _insert_silently(queue)
+    queue.service.waiters.wake(QUEUE)
+    gone.cancel()
+    [claim] = await asyncio.wait_for(stays, 2)
+    assert claim["workerId"] == "stays"
+
+
+async def test_tasks_that_another_process_made_pending_are_found(queue: Queue) -> None:
+    """The pending loop wakes a waiting worker for a task that nobody in this process announced."""
+    claim = asyncio.create_task(queue.claim())
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.001)
+    await _insert_silently(queue)
+    await asyncio.sleep(0.05)
+    assert not claim.done()
+    await queue.service.work.pending()
+    assert len(await asyncio.wait_for(claim, 2)) == 1
+
+
+async def _insert_silently(queue: Queue) -> None:
+    """Make a task pending in another queue, then move it here: nobody is told."""
+    task_id = await queue.create(taskQueueId="other/queue")
+    row = await queue.database.one(sql.get_task, task_id=task_id)
+    assert row is not None
+    move = db.Query("test.move", "", *["UPDATE queue_tasks SET task_queue_id = 'proj/ci'"] * 2, ())
+
+    async def change(tx: db.Tx) -> None:
+        await tx.execute(move)
+
+    await queue.database.transaction(change)
+
+
+async def test_runs_of_a_worker_that_is_gone_are_retried_at_once(queue: Queue) -> None:
+    """worker_removed ends what that worker ran as worker-shutdown, and nothing of others; twice does no harm."""
+    mine, other = await queue.create(priority="high"), await queue.create()
+    await queue.claim(workerId="mine")
+    await queue.claim(workerId="other")
+    assert await queue.service.removals.worker_removed(QUEUE, "group", "mine", "spot") == 1
+    assert await queue.service.removals.worker_removed(QUEUE, "group", "mine", "spot") == 0
+    status = await queue.status(mine)
+    assert (status["runs"][0]["reasonResolved"], status["runs"][1]["reasonCreated"]) == ("worker-shutdown", "retry")
+    assert await queue.state(other) == "running"
+
+
+async def test_idle_loops_find_nothing_to_do(queue: Queue) -> None:
+    """On an empty database every step of every loop does nothing."""
+    work = queue.service.work
+    assert [await step() for step in (work.satisfy_dependents, work.expire_claims, work.enforce_deadlines, work.expire)] == [0, 0, 0, 0]
+    assert (await queue.refused("status", ids.slugid())).status == 404
