@@ -30,6 +30,13 @@ class Performer(Protocol):
     aborted, and must leave nothing of it behind but what `run.after` will remove.
     """
 
+    async def ready(self) -> None:
+        """Return when a task could be run now.
+
+        Raises tcbox.errors.TcboxError when what runs tasks is gone; the worker then ends with that.
+        """
+        ...
+
     async def perform(self, run: Run) -> Outcome:
         """Run one task to its end."""
         ...
@@ -119,6 +126,7 @@ class Claims:
             await self._freed.wait()
 
     async def _claim(self, queue: str) -> int:
+        await self._performer.ready()
         payload = {"workerGroup": self._settings.worker_group, "workerId": self._settings.worker_id, "tasks": min(self._free, 32)}
         reply = await self._http.call("queue", "claimWork", queue, payload=payload, timeout=_LONG_POLL_S)
         for claim in reply["tasks"]:

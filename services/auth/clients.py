@@ -130,19 +130,18 @@ class Clients:
         await self._db.transaction(apply)
 
     async def purge_expired(self) -> None:
-        """Remove the clients that asked to be removed at their end."""
-
-        async def some(tx: db.Tx) -> int:
-            rows = await tx.all(sql.expired_clients, now=tx.now, limit=_BATCH)
+        """Remove the clients that asked to be removed at their end, each in a transaction of its own."""
+        while True:
+            rows = await self._db.all(sql.expired_clients, now=self._clock.now(), limit=_BATCH)
             for row in rows:
-                client_id = row["client_id"]
-                if await tx.execute(sql.delete_expired_client, client_id=client_id, now=tx.now):
-                    await self._count(tx, client_id, None)
-                    await self._audit.record(tx, "client", client_id, "expired", PURGER)
-            return len(rows)
+                await self._db.transaction(functools.partial(self._purge, client_id=row["client_id"]))
+            if len(rows) < _BATCH:
+                return
 
-        while await self._db.transaction(some) == _BATCH:
-            pass
+    async def _purge(self, tx: db.Tx, client_id: str) -> None:
+        if await tx.execute(sql.delete_expired_client, client_id=client_id, now=tx.now):
+            await self._count(tx, client_id, None)
+            await self._audit.record(tx, "client", client_id, "expired", PURGER)
 
     async def forget_changes(self) -> None:
         """Remove the numbers of changes that every process has seen."""

@@ -86,10 +86,10 @@ async def sync(database: db.Database, sealer: Sealer, clients: dict[str, StaticC
     async def apply(tx: db.Tx) -> None:
         rows = await tx.all(sql.list_clients, after="", first=model.STATIC, beyond=model.STATIC + store.CEILING, limit=store.ALL)
         there = {row["client_id"]: store.client(row) for row in rows}
-        for name in there.keys() - wanted.keys():
+        for name in sorted(there.keys() - wanted.keys()):
             await tx.execute(sql.delete_client, client_id=name)
             await _note(tx, name)
-        for name, row in wanted.items():
+        for name, row in sorted(wanted.items(), key=lambda item: item[0]):
             if name not in there:
                 await _add(tx, name, row)
             elif not row.fits(there[name]):

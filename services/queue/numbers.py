@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 
 _EPOCH = 1_577_836_800_000
 """The start of the year 2020, in ms since the Unix epoch."""
@@ -18,6 +18,6 @@ class Numbers:
 
     def next(self, now: int) -> int:
         """A new number, at a time in ms since the Unix epoch."""
-        drawn = (now - _EPOCH) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+        drawn = (now - _EPOCH) << _RANDOM_BITS | random.getrandbits(_RANDOM_BITS)
         self._last = max(self._last + 1, drawn)
         return self._last

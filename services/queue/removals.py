@@ -47,9 +47,11 @@ class Removals:
 
     async def _runs(self, task_queue_id: str, worker_group: str, worker_id: str) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
-        after = 0
+        taken_until = after = 0
         while True:
-            rows = await self._db.all(sql.claimed_statuses, task_queue_id=task_queue_id, after=after, limit=STEP)
+            rows = await self._db.all(
+                sql.claimed_statuses, task_queue_id=task_queue_id, taken_until=taken_until, after=after, limit=STEP
+            )
             for row in rows:
                 status = statuses.decode(row["status"])
                 run = status.runs[-1]
@@ -57,7 +59,7 @@ class Removals:
                     found.append((status.task_id, run.run_id))
             if len(rows) < STEP:
                 return found
-            after = rows[-1]["id"]
+            taken_until, after = rows[-1]["taken_until"], rows[-1]["id"]
 
     async def _end(self, task_id: str, run_id: int) -> int:
         async def end(tx: db.Tx) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 
 from tcbox import clock as clocks
 from tcbox import db, events
 from tcbox.client import Caller
+from tcbox.runtime import LoopSpec
 from tcbox.services.queue import declarations, removals, store
 from tcbox.services.queue import events as exchanges
 from tcbox.services.queue.alarms import Alarms
@@ -30,14 +29,6 @@ from tcbox.services.queue.removals import Removals
 from tcbox.services.queue.run_credentials import RunCredentials
 from tcbox.services.queue.sightings import Sightings
 from tcbox.services.queue.waiters import Waiters
-
-
-class LoopSpec(NamedTuple):
-    """A loop for the supervisor to run: `run` is awaited again and again, `interval_ms` apart."""
-
-    name: str
-    interval_ms: int
-    run: Callable[[], Awaitable[None]]
 
 
 class Service:

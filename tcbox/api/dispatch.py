@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -110,7 +110,7 @@ class Dispatcher:
                 await call.authorize(**params)
             entry = self._entries[method.name]
             if values or faults or entry.forms or match.malformed:
-                self._check_arguments(method, entry, params, values, [*match.malformed, *faults])
+                self._check_arguments(method, entry, params, values, malformed=match.malformed, faults=faults)
             if method.input is not None:
                 self._check_kind(request)
                 call.payload = self._valid(method, entry, payload)
@@ -144,7 +144,7 @@ class Dispatcher:
         try:
             if method.by_route:
                 await call.authorize(**params)
-            self._check_arguments(method, entry, params, query, [])
+            self._check_arguments(method, entry, params, query)
             if method.input is not None:
                 call.payload = self._valid(method, entry, wire.decode(wire.encode({} if payload is None else payload)))
             result = await entry.handler(call, **params)
@@ -220,14 +220,24 @@ class Dispatcher:
             values[name] = value
         return values, faults
 
-    def _check_arguments(self, method: Method, entry: _Entry, params: Mapping[str, str], query: Mapping[str, str], faults: list[str]) -> None:
-        wrong = [
+    @staticmethod
+    def _check_arguments(
+        method: Method,
+        entry: _Entry,
+        params: Mapping[str, str],
+        query: Mapping[str, str],
+        *,
+        malformed: Sequence[str] = (),
+        faults: Sequence[str] = (),
+    ) -> None:
+        wrong = malformed or [
             f"URL parameter '{name}' given as '{params[name]}' must match regular expression: '/{published(form)}/'"
             for name, form in entry.forms
             if not form.search(params[name])
         ]
         if wrong:
             raise errors.InvalidRequestArguments("Invalid URL patterns:\n{errors}", errors="\n".join(wrong))
+        faults = list(faults)
         for name, value in query.items():
             pattern = method.query.get(name)
             if pattern is not None and not pattern.search(value):

@@ -106,6 +106,8 @@ class Http:
     async def _resolve(self, service: str, method: str, args: tuple[str, ...]) -> tuple[str, str]:
         if service not in self._routes:
             status, raw = await self._tries(lambda: self._send_plain(f"/references/{service}/v1/api.json"))
+            if status >= 500:
+                raise _error(status, raw)
             if status >= 400:
                 raise errors.ResourceNotFound("{root} has no service {service}.", root=self.root_url, service=service)
             self._routes[service] = {e["name"]: (e["method"].upper(), e["route"]) for e in msgspec.json.decode(raw)["entries"]}

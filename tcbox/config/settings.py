@@ -16,6 +16,7 @@ from tcbox.config import places
 from tcbox.config.section import section
 from tcbox.config.values import (
     AccessToken,
+    Address,
     BlobsUrl,
     ClientId,
     Count,
@@ -358,7 +359,7 @@ class Settings:
     """The URL by which clients reach the instance, without a path. Default: `http://localhost:<port>`. It stands in
     links, and workers and tasks call it."""
 
-    host: str = "127.0.0.1"
+    host: Address = "127.0.0.1"
     """The address to listen on. Default: 127.0.0.1, this machine alone; with 0.0.0.0 others can reach the instance, whose
     host worker then runs what anybody with the right scopes sends."""
 

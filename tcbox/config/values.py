@@ -75,6 +75,7 @@ class Form:
         return self.words
 
 
+Address = Annotated[str, Form(r"[^\s/]+", "an address such as 127.0.0.1, or a host name")]
 Count = Annotated[int, Range(1, 2**31 - 1)]
 Port = Annotated[int, Range(0, 65535)]
 Seconds = Annotated[float, Range(0, 86400)]

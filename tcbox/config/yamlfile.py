@@ -39,6 +39,8 @@ def read(path: Path, faults: list[Fault]) -> Node:
         raise _unreadable(path, "YAML", str(error).partition("\n")[0], "save it as plain text") from error
     finally:
         loader.dispose()
+    if node.value is None:
+        return Node({}, source=str(path), line=1, column=1)
     if not isinstance(node.value, dict):
         raise ConfigError([node.fault("", "keys with values", "none", "write for example `port: 8090`")])
     return node

@@ -1,5 +1,6 @@
 """What an instance stands on while it runs: parts that start and stop in order, guarded loops, health, metrics."""
 
+from tcbox.runtime.exposed import expose
 from tcbox.runtime.health import Health
 from tcbox.runtime.loop import Loop, LoopStatus
 from tcbox.runtime.loops import Loops
@@ -11,5 +12,5 @@ from tcbox.runtime.supervisor import Supervisor
 
 __all__ = [
     "Counter", "Factory", "Gauge", "Health", "Histogram", "Lifecycle", "Loop", "LoopSpec", "LoopStatus", "Loops",
-    "OrderError", "Registry", "Service", "StartFailed", "Supervisor",
+    "OrderError", "Registry", "Service", "StartFailed", "Supervisor", "expose",
 ]  # fmt: skip

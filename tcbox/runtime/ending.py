@@ -18,16 +18,14 @@ async def bounded(work: Awaitable[object], what: str, seconds: float, logger: lo
     behind.
     """
     task = asyncio.ensure_future(work)
-    well = True
+    await asyncio.wait([task], timeout=seconds)
+    well = task.done()
     for _ in range(ATTEMPTS):
-        await asyncio.wait([task], timeout=seconds)
         if task.done():
             break
-        well = False
         logger.error("%s takes longer than %g s: cancelling what hangs", what, seconds)
         task.cancel()
-    else:
-        await asyncio.wait([task], timeout=seconds)
+        await asyncio.wait([task], timeout=max(seconds, 0.1))
     if not task.done():
         logger.error("%s does not end: leaving it behind", what)
         return False

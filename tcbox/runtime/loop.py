@@ -14,7 +14,7 @@ LONGEST_PAUSE = clocks.MINUTE
 PATIENCE = 3
 """Failures in a row after which the service counts as degraded."""
 SETTLED = clocks.MINUTE
-"""A turn that has gone on for so long without failing, in ms, shows that the loop works again."""
+"""A loop that must not end works again when it has gone on for so long, in ms."""
 
 
 class LoopEndedError(Exception):
@@ -110,10 +110,8 @@ class Loop:
 
     @property
     def degraded(self) -> bool:
-        """Whether it has failed too often in a row, and not gone on well for long enough since."""
-        if self.in_a_row < self._patience:
-            return False
-        return not (self._within and self._began is not None and self._clock.now() - self._began >= SETTLED)
+        """Whether it has failed too often in a row, and not worked since."""
+        return self.in_a_row >= self._patience and not self._settled(self._clock.now())
 
     @property
     def fault(self) -> str | None:
@@ -164,6 +162,10 @@ class Loop:
             self._pause.cancel()
             self._pause = None
 
+    def _settled(self, now: int) -> bool:
+        """Whether a loop that must not end has gone on for so long that it works."""
+        return self.interval_ms is None and self._within and self._began is not None and now - self._began >= SETTLED
+
     def _back_off(self) -> int:
         return min(LONGEST_PAUSE, FIRST_PAUSE << min(max(self.in_a_row - 1, 0), 16))
 
@@ -174,8 +176,8 @@ class Loop:
         self.in_a_row, self._error, self._told = 0, None, False
 
     def _failed(self, error: BaseException) -> None:
-        if (self._took or 0) >= SETTLED:  # it had gone on well before
-            self.in_a_row = 0
+        if self.interval_ms is None and (self._took or 0) >= SETTLED:
+            self.in_a_row, self._told = 0, False
         self.failures += 1
         self.in_a_row += 1
         self._error = f"{type(error).__name__}: {error}"

@@ -26,8 +26,8 @@ class Lifecycle(Protocol):
     """A part that opens resources when it starts.
 
     Implementers must register the closing of each resource on the stack as soon as it is open, so that a start which
-    fails half-way leaves nothing behind, and must be able to start anew after the stack was closed, or else be made
-    anew by their factory.
+    fails half-way leaves nothing behind; what is registered may run in another task than `start` did. They must be able
+    to start anew after the stack was closed, or else be made anew by their factory.
     """
 
     async def start(self, stack: AsyncExitStack) -> None:

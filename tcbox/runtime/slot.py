@@ -16,6 +16,9 @@ from tcbox.runtime.loop import PATIENCE
 from tcbox.runtime.loops import Loops
 from tcbox.runtime.parts import Factory, Lifecycle
 
+LEAST = 1.0
+"""Seconds that closing may take even where draining may take none: files are to be closed whole."""
+
 State = Literal["stopped", "starting", "healthy", "degraded", "stopping", "failed"]
 
 
@@ -83,7 +86,7 @@ class Slot:
             self.loops = Loops(self.name, getattr(part, "loops", ()), clock=self._clock, patience=PATIENCE)
             self.loops.start()
         except BaseException as error:
-            self.error = _words(error)
+            self.error = _words(error) if isinstance(error, Exception) else None
             self._enter("failed" if isinstance(error, Exception) else "stopped")
             await ending.shielded(self._close(stack))
             if isinstance(error, Exception):
@@ -130,7 +133,7 @@ class Slot:
         }
 
     async def _close(self, stack: AsyncExitStack) -> None:
-        await ending.bounded(stack.aclose(), f"closing {self.name}", self._drain_seconds, self._log)
+        await ending.bounded(stack.aclose(), f"closing {self.name}", max(LEAST, self._drain_seconds), self._log)
 
     def _enter(self, state: State) -> None:
         self._state, self._since = state, self._clock.now()

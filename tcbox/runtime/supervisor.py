@@ -67,8 +67,7 @@ class Supervisor:
 
         A cancellation comes into effect only when all have been stopped.
         """
-        async with self._changing:
-            await ending.shielded(self._end(list(reversed(self._order()))))
+        await ending.shielded(self._stop())
 
     async def restart(self, name: str, factory: Factory | None = None) -> None:
         """Stop one part and start it anew while the others go on; a given factory replaces its own.
@@ -124,6 +123,10 @@ class Supervisor:
 
     def _order(self) -> list[Slot]:
         return [self._slots[name] for name in order.sort({slot.name: slot.requires for slot in self._slots.values()})]
+
+    async def _stop(self) -> None:
+        async with self._changing:
+            await self._end(list(reversed(self._order())))
 
     async def _end(self, slots: list[Slot]) -> None:
         for slot in slots:

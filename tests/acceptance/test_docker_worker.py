@@ -288,3 +288,55 @@ async def test_without_an_engine_the_worker_says_so(tmp_path):
         async with running(tmp_path, "docker", docker_url="unix:///no/such.sock") as here:
             await here.worker
     assert run is not None
+
+
+class Wire:
+    """A way to the engine that can be cut."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._join, self.path)
+
+    async def cut(self) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        os.unlink(self.path)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_unix_connection("/var/run/docker.sock")
+        self._writers |= {writer, there[1]}
+        await asyncio.gather(self._copy(reader, there[1]), self._copy(there[0], writer))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+        except OSError:
+            writer.close()
+
+
+async def test_an_engine_that_goes_away(tmp_path):
+    """When the engine goes away, what runs is handed back to be tried again, and the worker ends and says why."""
+    images.ensure()
+    label, wire = instance(), Wire(str(tmp_path / "docker.sock"))
+    await wire.start()
+    with pytest.raises(EngineError, match="No Docker engine answers"):
+        async with running(tmp_path / "w", "docker", instance=label, docker_url=f"unix://{wire.path}") as docker:
+            task = docker.add(shell("echo begun; sleep 600"))
+            while not (await images.labelled(f"tcbox.instance={label}"))["containers"]:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(1)
+            await wire.cut()
+            await docker.end(task)
+            assert (task.state, task.reason) == ("exception", "worker-shutdown")
+            assert "begun" in task.log
+            await asyncio.wait_for(asyncio.shield(docker.worker), 10)
+    async with running(tmp_path / "w", "docker", instance=label) as docker:
+        await docker.do(shell("true"))
+        assert await images.labelled(f"tcbox.instance={label}") == NOTHING

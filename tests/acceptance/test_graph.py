@@ -73,9 +73,9 @@ async def resolved(queue, ids, seconds=300):
 
 
 @pytest.mark.docker
-async def test_a_graph_of_200_tasks_runs_to_its_end(make_box, docker_engine):
+async def test_a_graph_of_200_tasks_runs_to_its_end(make_box):
     """Every task of a graph over both worker kinds ends as it should, and each artifact comes back byte for byte."""
-    image = docker_images.busybox(docker_engine)
+    image = docker_images.ensure()
     box = make_box("workers:\n  docker: {capacity: 2}\n  host: {capacity: 4}\n")
     async with aiohttp.ClientSession() as session:
         queue = taskcluster.aio.Queue(box.options, session=session)

@@ -55,11 +55,11 @@ REPOS = {"repositories": ["bar"], "permissions": {"contents": "read"}}
 @pytest.mark.parametrize(
     ("call", "args", "status", "code", "setting"),
     [
-        ("awsS3Credentials", ("read-only", "some-bucket", "x"), 404, "ResourceNotFound", "services.auth.aws"),
+        ("awsS3Credentials", ("read-only", "some-bucket", "x"), 404, "ResourceNotFound", "services.auth.aws_s3"),
         ("gcpCredentials", ("project", "a@b.example"), 400, "InvalidRequestArguments", "services.auth.gcp"),
         ("sentryDSN", ("project",), 404, "ResourceNotFound", "services.auth.sentry"),
         ("websocktunnelToken", ("audience", "client"), 404, "ResourceNotFound", "services.auth.websocktunnel_secret"),
-        ("githubRepoToken", ("app", "owner", REPOS), 404, "ResourceNotFound", "services.auth.github_apps"),
+        ("githubRepoToken", ("app", "owner", REPOS), 404, "ResourceNotFound", "services.auth.github.apps"),
     ],
 )
 async def test_what_is_not_configured_says_which_setting_to_set(configured: Configured, call: str, args: Any, status: int, code: str, setting: str) -> None:

@@ -137,7 +137,7 @@ def test_references_are_filled_in(write, tmp_path):
         ("host: ${vault:x}", 1, "host", "a reference to something that is there", "a reference is ${env:NAME} or ${file:path}"),
         ("port: !env PORT", 1, "port", "a plain value", "variables are written ${env:NAME}"),
         ("port: 1\nport: 2", 2, "port", "each key once", "remove one of them"),
-        ("port: [1", 1, "", "YAML", "indent with spaces"),
+        ("port: [1", 2, "", "YAML", "indent with spaces"),
         ("\tport: 1", 1, "", "YAML", "indent with spaces"),
         ("[]", 1, "", "keys with values", "port: 8090"),
         ("log: &x {level: *x}", 1, "log.level", "a value", "write the value out"),

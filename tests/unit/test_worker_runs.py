@@ -194,6 +194,9 @@ class Slow:
     def __init__(self):
         self.most = self.now = 0
 
+    async def ready(self):
+        pass
+
     async def perform(self, run):
         self.now += 1
         self.most = max(self.most, self.now)

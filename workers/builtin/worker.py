@@ -10,6 +10,9 @@ from tcbox.workers.runs import Run
 class Builtin:
     """Runs nothing: succeeds or fails; a payload that is not an empty object is malformed."""
 
+    async def ready(self) -> None:
+        """It always is."""
+
     async def perform(self, run: Run) -> Outcome:
         """End one task."""
         if run.task["payload"]:

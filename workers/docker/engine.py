@@ -18,12 +18,14 @@ class EngineError(errors.TcboxError):
     """The engine refused a request.
 
     Attributes:
-        status: HTTP status; 0 when the engine did not answer.
+        status: HTTP status; 0 when the engine did not answer, or said it later in an answer that had begun.
+        told: the engine said so itself.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, told: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.told = told or status != 0
 
 
 class Engine:
@@ -50,9 +52,19 @@ class Engine:
         base = "http://docker" if scheme == "unix" else f"http://{rest}"
         self._session = aiohttp.ClientSession(base, connector=connector, timeout=aiohttp.ClientTimeout(total=None, connect=10))
         try:
+            await self.ping()
+        except EngineError:
+            await self.close()
+            raise
+
+    async def ping(self) -> None:
+        """Find out whether the engine is there.
+
+        Raises EngineError when nothing answers, saying what to do.
+        """
+        try:
             await self.call("GET", "/_ping")
         except EngineError as error:
-            await self.close()
             raise EngineError(f"No Docker engine answers at {self.url} ({error}): start it, give this user access to it, or set docker_url") from error
 
     async def close(self) -> None:

@@ -55,6 +55,8 @@ class Images:
         except downloads.DownloadError as error:
             raise (outcomes.malformed if error.permanent else outcomes.unavailable)(f"The image of the task cannot be had. {error}") from error
         except EngineError as error:
+            if not error.told:
+                raise
             raise outcomes.malformed(f"The engine cannot load the image of the task: {error}") from error
 
     # -- by name
@@ -88,6 +90,8 @@ class Images:
                 async for line in reply.content:
                     _tell(msgspec.json.decode(line), log)
         except EngineError as error:
+            if not error.told:
+                raise
             gone = error.status in (400, 401, 403, 404) or re.search(r"not found|denied|manifest unknown|unauthorized|invalid reference", str(error))
             message = f"The image {name} cannot be pulled: {error}"
             raise (outcomes.malformed if gone else outcomes.unavailable)(message) from error
@@ -127,11 +131,11 @@ class Images:
             async for line in reply.content:
                 told = msgspec.json.decode(line)
                 if "error" in told:
-                    raise EngineError(told["error"])
+                    raise EngineError(told["error"], told=True)
                 said += told.get("stream", "")
         found = re.search(r"Loaded image(?: ID)?: (\S+)", said)
         if found is None:
-            raise EngineError(f"the artifact holds no image ({said.strip() or 'the engine said nothing'}); make it with 'docker save'")
+            raise EngineError(f"the artifact holds no image ({said.strip() or 'the engine said nothing'}); make it with 'docker save'", told=True)
         details = await self._engine.call("GET", f"/images/{found[1]}/json")
         identity: str = details["Id"]
         return identity
@@ -176,7 +180,7 @@ def _registry_auth(repository: str) -> dict[str, str]:
 
 def _tell(line: dict[str, Any], log: TaskLog) -> None:
     if "error" in line:
-        raise EngineError(line["error"])
+        raise EngineError(line["error"], told=True)
     if "status" in line and not line.get("progressDetail"):
         log.say(f"{line['id']}: {line['status']}" if line.get("id") else line["status"])
 

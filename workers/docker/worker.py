@@ -61,6 +61,13 @@ class Docker:
         stack.callback(guard.close)
         return cls(tools, engine, Images(engine, settings.folder / "images", tools.session), caches, guard)
 
+    async def ready(self) -> None:
+        """Ask the engine whether it is there.
+
+        Raises EngineError when it is not.
+        """
+        await self.engine.ping()
+
     async def perform(self, run: Run) -> Outcome:
         """Run one task to its end."""
         return await lifecycle.perform(run, self.tools, self._job)
@@ -147,7 +154,7 @@ class DockerJob:
         except StartError as error:
             raise outcomes.failed(f"The command cannot be started: {error}") from error
         except EngineError as error:
-            raise outcomes.internal(f"The Docker engine failed while the task ran: {error}") from error
+            raise _refused(error, "The Docker engine failed while the task ran") from error
         except asyncio.CancelledError:
             self._purge = True
             await asyncio.shield(container.kill())
@@ -233,5 +240,7 @@ class DockerJob:
 
 
 def _refused(error: EngineError, what: str) -> outcomes.RunEnded:
+    if not error.told:  # no answer: another worker, or this one once the engine is back, can run the task
+        return outcomes.RunEnded(Outcome("exception", "worker-shutdown", f"{what}: {error}"))
     make = outcomes.malformed if error.status in (400, 404) else outcomes.internal
     return make(f"{what}: {error}")

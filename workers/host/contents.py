@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,17 @@ from tcbox.workers.tasklog import TaskLog
 if TYPE_CHECKING:
     import aiohttp
 
+_KEPT_BYTES = 10 * 1024**3
+_NAME = 64  # hexadecimal digits
+
 
 class Contents:
-    """Keeps what was fetched, by where it came from, in a folder of its own."""
+    """Keeps what was fetched, by where it came from, in a folder of its own; at most 10 GiB besides what is in use."""
 
     def __init__(self, folder: Path, session: aiohttp.ClientSession) -> None:
         self._folder, self._session = folder, session
         self._locks: dict[str, asyncio.Lock] = {}
+        self._used: Counter[Path] = Counter()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextlib.asynccontextmanager
@@ -46,9 +51,26 @@ class Contents:
         except downloads.DownloadError as error:
             raise outcomes.failed(f"[mounts] {error}") from error
         path = self._folder / hashlib.sha256(key.encode()).hexdigest()
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            await self._ensure(path, what, fetch, content.get("sha256"), log)
-        yield path
+        self._used[path] += 1
+        try:
+            async with self._locks.setdefault(key, asyncio.Lock()):
+                await self._ensure(path, what, fetch, content.get("sha256"), log)
+                path.touch()
+            self._evict()
+            yield path
+        finally:
+            self._used[path] -= 1
+
+    def _evict(self) -> None:
+        """Remove what was used longest ago, down to what may be kept, but nothing that is in use."""
+        files = sorted(((file.stat(), file) for file in self._folder.iterdir() if len(file.name) == _NAME), key=lambda each: each[0].st_mtime)
+        size = sum(stat.st_size for stat, _ in files)
+        for stat, file in files:
+            if size <= _KEPT_BYTES:
+                return
+            if not self._used[file]:
+                file.unlink()
+                size -= stat.st_size
 
     async def _source(self, content: dict[str, Any], run: Run) -> tuple[str, str, Any]:
         if "url" in content:

@@ -42,6 +42,9 @@ class Host:
         stack.callback(keeper.close)
         return cls(tools, keeper, Contents(settings.folder / "downloads", tools.session), caches)
 
+    async def ready(self) -> None:
+        """It always is."""
+
     async def perform(self, run: Run) -> Outcome:
         """Run one task to its end."""
         return await lifecycle.perform(run, self.tools, self._job)

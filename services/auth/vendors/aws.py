@@ -65,7 +65,7 @@ class S3Credentials:
         key = self._by_bucket.get(bucket)
         if key is None:
             raise errors.ResourceNotFound(
-                "There are no credentials for the bucket {bucket}: its administrator can add it to services.auth.aws in tcbox.yml.", bucket=bucket
+                "There are no credentials for the bucket {bucket}: its administrator can add it to services.auth.aws_s3 in tcbox.yml.", bucket=bucket
             )
         if prefix.startswith("/"):
             raise errors.InputError("The prefix {prefix} begins with a slash, and must not: leave the slash out.", prefix=prefix)

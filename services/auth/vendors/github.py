@@ -61,9 +61,9 @@ class RepoTokens:
     def __init__(self, apps: Mapping[str, App], outgoing: Outgoing, clock: clocks.Clock, *, url: str = API) -> None:
         for name, app in apps.items():
             if not _NAME.fullmatch(name):
-                raise GithubAppError(f"the GitHub app {name!r} (services.auth.github_apps) must have a name of letters, digits, dashes and underscores")
+                raise GithubAppError(f"the GitHub app {name!r} (services.auth.github.apps) must have a name of letters, digits, dashes and underscores")
             if not app.app_id or "PRIVATE KEY-----" not in app.private_key:
-                raise GithubAppError(f"the GitHub app {name!r} (services.auth.github_apps) needs its app_id and its private_key in PEM form")
+                raise GithubAppError(f"the GitHub app {name!r} (services.auth.github.apps) needs its app_id and its private_key in PEM form")
         self._apps = dict(apps)
         self._outgoing = outgoing
         self._clock = clock
@@ -79,7 +79,7 @@ class RepoTokens:
         app = self._apps.get(name)
         if app is None:
             raise errors.ResourceNotFound(
-                "There is no GitHub app {appName} here: an administrator can configure it by services.auth.github_apps in tcbox.yml.", appName=name
+                "There is no GitHub app {appName} here: an administrator can configure it by services.auth.github.apps in tcbox.yml.", appName=name
             )
         number = self._remembered(name, owner) or await self._installation(app, name, owner)
         wanted = {"permissions": dict(permissions), "repositories": repositories}

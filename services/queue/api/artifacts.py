@@ -225,6 +225,7 @@ class Artifacts:
             }
         if artifact.storage_type == "s3" and self._store is not None:
             until = self._clock.now() + artifacts.UPLOAD_LIFE
+            # the length that was announced does not bind the upload: workers announce it before they compress
             url = self._store.put_url(
                 artifact.details["key"], content_type=artifact.content_type, content_length=None, expires_ms=until
             )

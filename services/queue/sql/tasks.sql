@@ -107,9 +107,10 @@ ORDER BY t.taken_until, t.id
 LIMIT :limit
 
 -- name: claimed_statuses
--- The status structures of a task queue's running tasks.
-SELECT id, status FROM queue_tasks WHERE taken_until > 0 AND task_queue_id = :task_queue_id AND id > :after
-ORDER BY id LIMIT :limit
+-- The status structures of a task queue's running tasks, in the order in which their claims end.
+SELECT id, taken_until, status FROM queue_tasks
+WHERE taken_until > 0 AND task_queue_id = :task_queue_id AND (taken_until, id) > (:taken_until, :after)
+ORDER BY taken_until, id LIMIT :limit
 
 -- name: statuses_of
 -- The status structures of several tasks, by taskId.
