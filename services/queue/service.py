@@ -43,6 +43,8 @@ class Service:
         max_dependencies: how many dependencies a task may have.
         deadline_delay: ms after its deadline until a task is resolved.
         expiration_delay: ms after they expire until tasks, artifacts and the like are removed.
+        watch_workers: whether to end the runs of workers that the worker manager says are gone, rather than wait until
+            their claims end.
         worker_frequency: ms between two records of a worker, or task queue, that is seen all the time.
     """
 
@@ -68,9 +70,11 @@ class Service:
         max_dependencies: int = 10_000,
         deadline_delay: int = 0,
         expiration_delay: int = 30 * clocks.MINUTE,
+        watch_workers: bool = False,
         worker_frequency: int = 30 * clocks.MINUTE,
     ) -> None:
         self._bus = bus
+        self._watch_workers = watch_workers
         self.waiters = Waiters(clock)
         self.sightings = Sightings(database, clock, frequency=worker_frequency)
         alarms = Alarms(clock)
@@ -108,9 +112,10 @@ class Service:
         ]
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to listen for workers that are gone."""
-        subscription = await self._bus.subscribe("queue/worker-removed", removals.BINDINGS, self.removals.handle)
-        stack.push_async_callback(self._bus.unsubscribe, subscription)
+        """Begin to listen for workers that are gone, if that is wanted."""
+        if self._watch_workers:
+            subscription = await self._bus.subscribe("queue/worker-removed", removals.BINDINGS, self.removals.handle)
+            stack.push_async_callback(self._bus.unsubscribe, subscription)
         stack.push_async_callback(self.sightings.flush)
         self.waiters.draining = False
 

@@ -27,21 +27,21 @@ class Control:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; errors are JSON with a `message`."""
-        from aiohttp import web
-
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), self._token.encode()):
-            return _answer(web, 401, {"message": "This needs the token in run/instance.json of the data folder; use the tcbox command on the same machine."})
+            return _answer(401, {"message": "This needs the token in run/instance.json of the data folder; use the tcbox command on the same machine."})
         name = request.path.removeprefix("/instance/").strip("/")
         action = self._actions.get(name)
         if action is None:
-            return _answer(web, 404, {"message": f"There is no {name}; there are: {', '.join(sorted(self._actions))}."})
+            return _answer(404, {"message": f"There is no {name}; there are: {', '.join(sorted(self._actions))}."})
         try:
             body = await request.read()
-            return _answer(web, 200, await action(wire.decode(body) if body else {}))
+            return _answer(200, await action(wire.decode(body) if body else {}))
         except errors.TcboxError as error:
-            return _answer(web, 409, {"message": str(error)})
+            return _answer(409, {"message": str(error)})
 
 
-def _answer(web: Any, status: int, value: Any) -> Any:
+def _answer(status: int, value: Any) -> web.StreamResponse:
+    from aiohttp import web
+
     return web.Response(status=status, body=wire.encode(value), headers={"Content-Type": wire.JSON})

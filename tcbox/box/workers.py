@@ -58,7 +58,7 @@ class Workers:
 
     def describe(self) -> dict[str, str]:
         """What each will serve, or why it cannot, in words for the banner."""
-        described = {}
+        described: dict[str, str] = {}
         for kind, worker in self._workers.items():
             why = docker_missing(worker.settings.docker_url) if kind == "docker" else ""
             described[kind] = f"not running, {why}" if why else ", ".join([*worker.settings.task_queues, *worker.settings.serve])

@@ -34,7 +34,7 @@ def read(path: Path, faults: list[Fault]) -> Node:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         hint = "indent with spaces, and quote texts with : or # in them"
-        raise _unreadable(path, "YAML", error.problem or "something else", hint, line=line, column=column) from error
+        raise _unreadable(path, "YAML", (error.problem or "something else").removeprefix("but ").removeprefix("found "), hint, line=line, column=column) from error
     except yaml.YAMLError as error:
         raise _unreadable(path, "YAML", str(error).partition("\n")[0], "save it as plain text") from error
     finally:
@@ -105,15 +105,24 @@ class _Converter:
             if not isinstance(name.value, str):
                 self._fault(name, key, "a plain text as key", "a list or a mapping")
             elif name.tag == f"{_TAG}merge":
-                for source in value.value if value.tag == f"{_TAG}seq" else [value]:
-                    below = self.node(source, key).value
-                    merged = {**(below if isinstance(below, dict) else {}), **merged}
+                merged.update(self._merged(value, key))
             else:
                 path = f"{key}.{name.value}" if key else name.value
                 if name.value in found:
                     self._fault(name, path, "each key once", "it a second time", "remove one of them")
                 found[name.value] = self.node(value, path)
         return {**merged, **found}
+
+    def _merged(self, node: yaml.Node, key: str) -> dict[str, Node]:
+        """What a merge key brings in; of several mappings the first wins."""
+        found: dict[str, Node] = {}
+        for source in node.value if node.tag == f"{_TAG}seq" else [node]:
+            below = self.node(source, key).value
+            if isinstance(below, dict):
+                found = {**below, **found}
+            elif below is not None:
+                self._fault(source, key, "an alias of keys with values after <<", "something else", "write for example <<: *shared")
+        return found
 
     def _make(self, node: yaml.Node, value: Any, raw: str | None = None) -> Node:
         return Node(value, raw, self._source, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -140,6 +140,8 @@ def test_references_are_filled_in(write, tmp_path):
         ("port: [1", 2, "", "YAML", "indent with spaces"),
         ("\tport: 1", 1, "", "YAML", "indent with spaces"),
         ("[]", 1, "", "keys with values", "port: 8090"),
+        ("log: {<<: 5}", 1, "log", "an alias of keys with values", "<<: *shared"),
+        ("port: 1\n---\nport: 2", 2, "", "YAML", "indent with spaces"),
         ("log: &x {level: *x}", 1, "log.level", "a value", "write the value out"),
     ],
 )

@@ -7,6 +7,7 @@ import time
 
 from tcbox import clock as clocks
 from tcbox import db, ids
+from tcbox.events import Exchanges
 from tcbox.services.queue.store import sql
 from tests.support import queue as support
 from tests.support.databases import database  # noqa: F401
@@ -203,6 +204,26 @@ async def test_runs_of_a_worker_that_is_gone_are_retried_at_once(queue: Queue) -
     status = await queue.status(mine)
     assert (status["runs"][0]["reasonResolved"], status["runs"][1]["reasonCreated"]) == ("worker-shutdown", "retry")
     assert await queue.state(other) == "running"
+
+
+async def test_the_worker_managers_messages_end_runs(database: db.Database, clock: clocks.VirtualClock) -> None:  # noqa: F811
+    """With watch_workers, a worker-removed message ends what that worker ran."""
+    manager = Exchanges("worker-manager", title="t", description="d").declare(
+        "worker-removed", name="workerRemoved", title="t", description="d", schema="s", keys=()
+    )
+    async with support.started(database, clock, watch_workers=True) as queue:
+        task_id = await queue.create()
+        await queue.claim()
+
+        async def announce(tx: db.Tx) -> None:
+            await queue.bus.publish(tx, manager, {"workerPoolId": QUEUE, "workerGroup": "group", "workerId": "worker", "reason": "spot"})
+
+        await database.transaction(announce)
+        for _ in range(200):
+            if await queue.state(task_id) == "pending":
+                break
+            await asyncio.sleep(0.02)
+        assert (await queue.status(task_id))["runs"][0]["reasonResolved"] == "worker-shutdown"
 
 
 async def test_idle_loops_find_nothing_to_do(queue: Queue) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import db, errors
-from tcbox.api import Call, Reply, paging
+from tcbox.api import Call, Redirect, Reply, paging
 from tcbox.client import Caller
 from tcbox.services.queue import artifacts, replies
 from tcbox.services.queue import status as statuses
@@ -188,7 +188,8 @@ class ArtifactReads:
         if artifact.storage_type == "error":
             return Reply({"reason": artifact.details["reason"], "message": artifact.details["message"]}, 424, headers)
         url = await self._object_url(artifact) if artifact.storage_type == "object" else self._url(artifact)
-        return Reply({"storageType": artifact.storage_type, "url": url}, 303, {**headers, "location": url})
+        redirect = Redirect(url, {"storageType": artifact.storage_type, "url": url})
+        return Reply(redirect.body, redirect.status, {**redirect.headers, **headers})
 
     async def _content(self, artifact: Artifact) -> dict[str, Any]:
         if artifact.storage_type == "error":
