@@ -2,6 +2,12 @@
 # Start an instance in the background and say how to connect.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -x .venv/bin/tcbox ] && [ -e .venv/.installed-for ] && grep -q "$(cksum <pyproject.toml)" .venv/.installed-for || build/venv.sh docker
+if [ "$(cat .venv/.installed-for 2>/dev/null | cut -d' ' -f2-)" != "$(cksum <pyproject.toml)" ]; then
+  build/venv.sh docker
+fi
 .venv/bin/python -m compileall -q tcbox services workers
-exec .venv/bin/tcbox up --detach ${ARGS:-}
+if [ -z "${ARGS:-}" ] && .venv/bin/tcbox status 2>/dev/null; then
+  echo "it was running already"
+else
+  .venv/bin/tcbox up --detach ${ARGS:-}
+fi

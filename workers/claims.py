@@ -17,7 +17,8 @@ from tcbox.workers.settings import WorkerSettings
 
 _LOG = log.get("workers")
 _LONG_POLL_S = 90.0
-_PAUSE_MS = 500
+_PAUSE_MS = 400.0
+_LONGEST_PAUSE_MS = 2_000.0
 _TELL_MS = clocks.MINUTE
 _FIRST_BACKOFF_MS = 500
 _MOST_BACKOFF_MS = 30_000
@@ -99,7 +100,7 @@ class Claims:
                 backoff = _FIRST_BACKOFF_MS
 
     async def _search(self) -> None:
-        backoff = _FIRST_BACKOFF_MS
+        backoff, pause = _FIRST_BACKOFF_MS, _PAUSE_MS
         while True:
             await self._room()
             try:
@@ -113,8 +114,9 @@ class Claims:
                 backoff = min(backoff * 2, _MOST_BACKOFF_MS)
             else:
                 backoff = _FIRST_BACKOFF_MS
+                pause = _PAUSE_MS if claimed else min(pause * 1.2, _LONGEST_PAUSE_MS)
                 if not claimed:
-                    await self._clock.sleep(_PAUSE_MS)
+                    await self._clock.sleep(pause)
 
     @property
     def _free(self) -> int:

@@ -27,7 +27,7 @@ class Outcome:
 COMPLETED = Outcome("completed")
 
 
-class RunEnded(Exception):  # noqa: N818 - an end is not always an error
+class RunEnded(Exception):
     """The run is over, with this outcome."""
 
     def __init__(self, outcome: Outcome) -> None:

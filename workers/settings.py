@@ -35,8 +35,8 @@ class WorkerSettings:
     """How many tasks run at once."""
 
     serve: tuple[str, ...] = ()
-    """Further task queues, as names or patterns with `*`, such as "proj-*/b-linux". With any, the worker asks twice a
-    second which queues have pending tasks instead of waiting within a claim."""
+    """Further task queues, as names or patterns with `*`, such as "proj-*/b-linux". With any, the worker asks every
+    0.4 to 2 seconds which queues have pending tasks, instead of waiting within a claim."""
 
     grace_ms: int = 5_000
     """How long running tasks may go on when the worker is asked to stop, in ms; then they end as worker-shutdown."""

@@ -72,9 +72,7 @@ class Changes:
 
     async def publish_group(self, tx: db.Tx, exchange: events.Exchange, message: dict[str, Any]) -> None:
         """Publish one message about a task group."""
-        await self._bus.publish(
-            tx, exchange, {"version": 1, **message}, taskGroupId=message["taskGroupId"], schedulerId=message["schedulerId"]
-        )
+        await self._bus.publish(tx, exchange, {"version": 1, **message}, taskGroupId=message["taskGroupId"], schedulerId=message["schedulerId"])
 
     def wake(self, tx: db.Tx, task_queue_id: str) -> None:
         """Tell whoever waits for work of this task queue, once the transaction is committed."""

@@ -77,9 +77,7 @@ class Claiming:
 
     async def quarantined(self, task_queue_id: str, worker_group: str, worker_id: str) -> bool:
         """Whether a worker is not to get any work."""
-        row = await self._db.point(
-            sql.get_quarantine, task_queue_id=task_queue_id, worker_group=worker_group, worker_id=worker_id
-        )
+        row = await self._db.point(sql.get_quarantine, task_queue_id=task_queue_id, worker_group=worker_group, worker_id=worker_id)
         return row is not None and int(row[0]) > self._clock.now()
 
     async def idle(self) -> None:
@@ -112,9 +110,7 @@ class Claiming:
             claimed = []
             for row in await tx.all(sql.next_pending, task_queue_id=task_queue_id, now=tx.now, limit=count):
                 task = store.task(row)
-                change = transitions.claim(
-                    task.status, task.status.last_run_id, tx.now, tx.now + self.claim_timeout, (worker_group, worker_id)
-                )
+                change = transitions.claim(task.status, task.status.last_run_id, tx.now, tx.now + self.claim_timeout, (worker_group, worker_id))
                 if change is not None:
                     await self._changes.apply(tx, task, change)
                     claimed.append((change.after, row["definition"]))

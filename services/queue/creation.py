@@ -88,9 +88,7 @@ class Creation:
     async def _join_group(self, tx: db.Tx, definition: Definition) -> None:
         task_group_id = definition.document["taskGroupId"]
         expires = definition.expires + _GRACE
-        group = await tx.one(
-            sql.join_group, task_group_id=task_group_id, scheduler_id=definition.document["schedulerId"], expires=expires
-        )
+        group = await tx.one(sql.join_group, task_group_id=task_group_id, scheduler_id=definition.document["schedulerId"], expires=expires)
         if group is None:
             return
         _check_group(group, definition.document)
@@ -148,9 +146,7 @@ def _check_group(group: db.Row, document: dict[str, Any]) -> None:
             **details,
         )
     if group["sealed"] is not None:
-        raise errors.RequestConflict(
-            "Task group `{taskGroupId}` is sealed and does not accept new tasks: create the task in another group.", **details
-        )
+        raise errors.RequestConflict("Task group `{taskGroupId}` is sealed and does not accept new tasks: create the task in another group.", **details)
 
 
 def _check_dependencies(definition: Definition, rows: list[db.Row]) -> None:

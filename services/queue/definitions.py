@@ -170,14 +170,10 @@ def _times(request: dict[str, Any], now: int, limits: Limits) -> tuple[int, int,
     if deadline < now:
         raise errors.InputError("`deadline` cannot be in the past: it is {deadline}", **details)
     if deadline - now > limits.deadline_days * clock.DAY + DRIFT:
-        raise errors.InputError(
-            "`deadline` cannot be more than {days} days into the future: it is {deadline}", days=limits.deadline_days, **details
-        )
+        raise errors.InputError("`deadline` cannot be more than {days} days into the future: it is {deadline}", days=limits.deadline_days, **details)
     expires = moment(request, "expires") if request.get("expires") else a_year_after(deadline)
     if deadline > expires:
-        raise errors.InputError(
-            "`expires` cannot be before `deadline`: {expires} is before {deadline}", expires=request["expires"], **details
-        )
+        raise errors.InputError("`expires` cannot be before `deadline`: {expires} is before {deadline}", expires=request["expires"], **details)
     return created, deadline, expires
 
 

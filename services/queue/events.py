@@ -47,9 +47,7 @@ _GROUP_KEYS = (
 
 
 def _task(kind: str, name: str, title: str, description: str, *, run: bool = False, worker: bool = False) -> Exchange:
-    return exchanges.declare(
-        kind, name=name, title=title, description=description, schema=f"{kind}-message", keys=_task_keys(run=run, worker=worker)
-    )
+    return exchanges.declare(kind, name=name, title=title, description=description, schema=f"{kind}-message", keys=_task_keys(run=run, worker=worker))
 
 
 def _group(kind: str, name: str, title: str, description: str, schema: str) -> Exchange:
@@ -58,18 +56,14 @@ def _group(kind: str, name: str, title: str, description: str, schema: str) -> E
 
 task_defined = _task("task-defined", "taskDefined", "Task Defined", "A task has been created, and has no run yet.")
 task_pending = _task("task-pending", "taskPending", "Task Pending", "A run of a task waits for a worker.", run=True)
-task_running = _task(
-    "task-running", "taskRunning", "Task Running", "A worker has claimed a run of a task.", run=True, worker=True
-)
+task_running = _task("task-running", "taskRunning", "Task Running", "A worker has claimed a run of a task.", run=True, worker=True)
 artifact_created = _task(
     "artifact-created", "artifactCreated", "Artifact Created",
     "An artifact can be had. There is no such message for artifacts of the storage type `s3`, as the queue does not "
     "learn when their data has come.",
     run=True, worker=True,
 )  # fmt: skip
-task_completed = _task(
-    "task-completed", "taskCompleted", "Task Completed", "A task has ended with success.", run=True, worker=True
-)
+task_completed = _task("task-completed", "taskCompleted", "Task Completed", "A task has ended with success.", run=True, worker=True)
 task_failed = _task("task-failed", "taskFailed", "Task Failed", "A task has ended, and says itself that it failed.")
 task_exception = _task(
     "task-exception", "taskException", "Task Exception",
@@ -81,12 +75,8 @@ task_group_resolved = _group(
     "All tasks of a group are resolved. This may come more than once for a group, as tasks can be added and run again.",
     "task-group-changed-message",
 )  # fmt: skip
-task_group_sealed = _group(
-    "task-group-sealed", "taskGroupSealed", "Task Group Sealed", "A group takes no more tasks.", "task-group-changed-message"
-)
-task_priority_changed = _task(
-    "task-priority-changed", "taskPriorityChanged", "Task Priority Changed", "A task has been given another priority."
-)
+task_group_sealed = _group("task-group-sealed", "taskGroupSealed", "Task Group Sealed", "A group takes no more tasks.", "task-group-changed-message")
+task_priority_changed = _task("task-priority-changed", "taskPriorityChanged", "Task Priority Changed", "A task has been given another priority.")
 task_group_priority_changed = _group(
     "task-group-priority-changed", "taskGroupPriorityChanged", "Task Group Priority Changed",
     "The unresolved tasks of a group have been given another priority.", "task-group-priority-changed-message",

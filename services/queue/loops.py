@@ -163,9 +163,7 @@ class Loops:
 
         return await self._db.transaction(step, bulk=True)
 
-    async def _rounds(
-        self, alarm: Alarm, step: Callable[[], Awaitable[int]], following: Callable[[], Awaitable[int | None]] | None
-    ) -> None:
+    async def _rounds(self, alarm: Alarm, step: Callable[[], Awaitable[int]], following: Callable[[], Awaitable[int | None]] | None) -> None:
         alarm.reset()
         while await step():
             pass

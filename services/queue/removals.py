@@ -12,9 +12,7 @@ from tcbox.services.queue import store, transitions
 from tcbox.services.queue.changes import Changes
 from tcbox.services.queue.store import sql
 
-BINDINGS = tuple(
-    Binding(f"exchange/taskcluster-worker-manager/v1/{exchange}") for exchange in ("worker-stopped", "worker-removed")
-)
+BINDINGS = tuple(Binding(f"exchange/taskcluster-worker-manager/v1/{exchange}") for exchange in ("worker-stopped", "worker-removed"))
 """What to subscribe to."""
 
 STEP = 1000
@@ -49,9 +47,7 @@ class Removals:
         found: list[tuple[str, int]] = []
         taken_until = after = 0
         while True:
-            rows = await self._db.all(
-                sql.claimed_statuses, task_queue_id=task_queue_id, taken_until=taken_until, after=after, limit=STEP
-            )
+            rows = await self._db.all(sql.claimed_statuses, task_queue_id=task_queue_id, taken_until=taken_until, after=after, limit=STEP)
             for row in rows:
                 status = statuses.decode(row["status"])
                 run = status.runs[-1]

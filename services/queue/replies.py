@@ -48,9 +48,7 @@ def no_run(task_id: str, run_id: int) -> errors.ResourceNotFound:
 
 def no_group(task_group_id: str) -> errors.ResourceNotFound:
     """There is no such task group."""
-    return errors.ResourceNotFound(
-        "No task-group with taskGroupId: `{taskGroupId}`. Are you sure a task was created in it?", taskGroupId=task_group_id
-    )
+    return errors.ResourceNotFound("No task-group with taskGroupId: `{taskGroupId}`. Are you sure a task was created in it?", taskGroupId=task_group_id)
 
 
 def not_running(task_id: str, run_id: int) -> errors.RequestConflict:

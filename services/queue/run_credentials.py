@@ -49,7 +49,5 @@ class RunCredentials:
         return self._issue(f"artifact-download/{artifact}", self._clock.now() + clocks.HOUR, [scope])
 
     def _issue(self, name: str, expires: int, scopes: Sequence[str]) -> dict[str, str]:
-        made = temporary.create(
-            self._client_id, self._access_token, name=name, start_ms=self._clock.now(), expiry_ms=expires, scopes=scopes
-        )
+        made = temporary.create(self._client_id, self._access_token, name=name, start_ms=self._clock.now(), expiry_ms=expires, scopes=scopes)
         return {"clientId": made.client_id, "accessToken": made.access_token, "certificate": made.certificate or ""}

@@ -95,9 +95,7 @@ class Service:
             Lifecycle(database, clock, changes, creation, Limits(deadline_days, max_dependencies)),
             Groups(database, changes),
             Work(database, changes, claiming, self.sightings),
-            Artifacts(
-                database=database, clock=clock, changes=changes, credentials=credentials, caller=caller, artifact_store=artifact_store
-            ),
+            Artifacts(database=database, clock=clock, changes=changes, credentials=credentials, caller=caller, artifact_store=artifact_store),
             ArtifactReads(database, clock, credentials, caller, artifact_store),
             Counts(database),
             Workers(database, clock, self.sightings),

@@ -41,9 +41,7 @@ class Change:
     @property
     def pending(self) -> bool:
         """Whether a run waits for a worker now that did not before."""
-        return self.after.state == "pending" and (
-            self.before.state != "pending" or len(self.after.runs) > len(self.before.runs)
-        )
+        return self.after.state == "pending" and (self.before.state != "pending" or len(self.after.runs) > len(self.before.runs))
 
     @property
     def resolves(self) -> bool:

@@ -63,8 +63,6 @@ class Dispatcher:
     Args:
         meter: is told of every call over HTTP.
         check_replies: check each reply against its schema, for tests.
-        eager: whether methods declared eager run without a task of their own; False where the database's bounded
-            reads wait, as on PostgreSQL.
     """
 
     def __init__(
@@ -77,11 +75,9 @@ class Dispatcher:
         clock: clocks.Clock,
         meter: Meter | None = None,
         check_replies: bool = False,
-        eager: bool = True,
     ) -> None:
         self.api = api
         self.log = log.get(api.service)
-        self.eager = eager
         self._schemas = schemas
         self._routes = routes.Routes(list(api.methods.values()))
         self._authenticator = authenticator
@@ -175,7 +171,8 @@ class Dispatcher:
         return identity if isinstance(identity, Failure) else self._identify_later(identity, request)
 
     async def _identify_later(self, pending: Awaitable[Identity], request: wire.Request) -> Identity:
-        await asyncio.sleep(0)  # leaves an eager first step: what follows may need a task
+        if asyncio.current_task() is None:
+            await asyncio.sleep(0)  # goes on in a task, which what follows may need
         identity = await pending
         return self._check_hash(identity, request) if isinstance(identity, Success) else identity
 

@@ -115,7 +115,7 @@ class Front:
                 service=parts[2], verb=verb, path="/" + parts[4],
             ))  # fmt: skip
         method = match.method
-        return Work(dispatcher.answer(request, match, query), eager=method.eager and dispatcher.eager, patient=method.patient)
+        return Work(dispatcher.answer(request, match, query), eager=method.eager, patient=method.patient)
 
     def take_over(self) -> RequestHandler:
         """A new aiohttp protocol for a connection that leaves the short path."""

@@ -53,7 +53,8 @@ class Done(Generic[T]):
 def first_step(coroutine: Coroutine[Any, Any, T]) -> Done[T] | Started[T]:
     """Run a coroutine until it ends or waits; what it raises is raised.
 
-    There is no current task meanwhile: only for coroutines that need none before they first wait.
+    There is no current task meanwhile. Who needs one, for a time-out say, awaits `asyncio.sleep(0)` before: that is
+    waiting, and the coroutine goes on in its task.
     """
     try:
         return Started(coroutine, coroutine.send(None))

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from tcbox.cli import style
 
 
-def render(info: dict[str, Any]) -> str:
-    """The banner: where it is, where its state is, what runs, how to connect."""
-    env = "eval \"$(tcbox env)\"" if info["defaultData"] else f"eval \"$(tcbox env --data {info['data']})\""
-    rows = [
-        ("services", ", ".join(info["services"])),
-        ("workers", "; ".join(f"{kind}: {text}" for kind, text in info["workers"].items()) or "none"),
-        ("database", info["database"]),
-        ("state", info["data"] + (" (removed at the end)" if info["ephemeral"] else " (kept)")),
-        ("UI", info["ui"]),
-        ("metrics", info["metrics"]),
-        ("API", f"{info['rootUrl']}/references/manifest.json"),
-        ("connect", env),
-    ]
-    head = f"{style.ok('●')} {style.bold('tcbox')} is ready at {style.bold(info['rootUrl'])}  {style.dim('after %.2f s, process %d' % (info['readyAfter'], info['pid']))}"
-    return "\n".join([head, *(f"  {style.dim(f'{name:<10}')}{value}" for name, value in rows)])
+def render(info: dict[str, Any], *, foreground: bool = False) -> str:
+    """The banner: where it is, where its state is, what runs, how to connect, how to stop it."""
+    after = f"after {info['readyAfter']:.2f} s, process {info['pid']}"
+    head = f"{style.ok('●')} {style.bold('tcbox')} is ready at {style.bold(info['rootUrl'])}  {style.dim(after)}"
+    return "\n".join([head, *(f"  {style.dim(f'{name:<10}')}{value}" for name, value in _rows(info, foreground))])
+
+
+def _rows(info: dict[str, Any], foreground: bool) -> Iterator[tuple[str, str]]:
+    which = "" if info["defaultData"] else f" --data {shlex.quote(info['data'])}"
+    yield "services", ", ".join(info["services"])
+    for index, text in enumerate([_worker(kind, text) for kind, text in info["workers"].items()] or ["none"]):
+        yield "" if index else "workers", text
+    yield "database", info["database"]
+    yield "state", info["data"] + (" (removed at the end)" if info["ephemeral"] else " (kept)")
+    yield "UI", info["ui"]
+    yield "metrics", info["metrics"]
+    yield "API", f"{info['rootUrl']}/references/manifest.json"
+    yield "connect", f'eval "$(tcbox env{which})"'
+    yield "stop", "Ctrl-C" if foreground else f"tcbox down{which}"
+
+
+def _worker(kind: str, text: str) -> str:
+    if text.startswith("not running"):
+        return f"{kind:<8} {style.warn(text)}"
+    return f"{kind:<8} {text}" + (style.dim("  (no isolation: tasks run as you)") if kind == "host" else "")

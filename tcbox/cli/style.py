@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 
-def _coloured() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def _coloured(stream: TextIO | None) -> bool:
+    return (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _paint(text: str, code: str) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if _coloured() else text
+def _paint(text: str, code: str, stream: TextIO | None = None) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if _coloured(stream) else text
 
 
 def bold(text: str) -> str:
@@ -29,9 +30,14 @@ def ok(text: str) -> str:
     return _paint(text, "32")
 
 
-def bad(text: str) -> str:
-    """What is not."""
-    return _paint(text, "31")
+def warn(text: str, stream: TextIO | None = None) -> str:
+    """What deserves a look."""
+    return _paint(text, "33", stream)
+
+
+def bad(text: str, stream: TextIO | None = None) -> str:
+    """What is not as it should be."""
+    return _paint(text, "31", stream)
 
 
 def mark(good: bool) -> str:

@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import config, errors, ids, log
-from tcbox.cli import banner
+from tcbox.cli import banner, terminal
 from tcbox.cli.config import chosen
+from tcbox.cli.ending import Ended, Ending
 from tcbox.config.instance import Instance
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -42,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data}
     settings = config.load(chosen(args.config), overrides, os.environ)
     folder = Instance(_temporary() if args.ephemeral else settings.data)
-    folder.refuse_if_running()
+    if not args.ephemeral:
+        folder.refuse_if_running()
     run = Run(args, settings, folder, began)
     return run.detached() if args.detach else run.foreground()
 
@@ -50,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
 def _temporary() -> Path:
     import tempfile
 
-    return Path(tempfile.mkdtemp(prefix="tcbox-"))
+    try:
+        return Path(tempfile.mkdtemp(prefix="tcbox-"))
+    except OSError as error:
+        raise errors.TcboxError(f"no temporary folder can be made: {error.strerror}; make room, or name another place with TMPDIR") from error
 
 
 def _process_start() -> float:
@@ -59,7 +66,11 @@ def _process_start() -> float:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         return int(fields[19]) / _TICKS
     except OSError:
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return _uptime()
+
+
+def _uptime() -> float:
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Run:
@@ -73,25 +84,43 @@ class Run:
 
     def foreground(self) -> int:
         """Serve until a signal ends it."""
-        return self._serve(lambda info: print(json.dumps(info, indent=2) if self._args.json else banner.render(info), flush=True), quiet=False)
+        return self._serve(self._show, quiet=False)
+
+    def _show(self, info: dict[str, Any]) -> None:
+        print(json.dumps(info, indent=2) if self._args.json else banner.render(info, foreground=not self._args.detach), flush=True)
 
     def detached(self) -> int:
         """Serve in a child that has left this terminal; return when it is ready, or with what kept it from starting."""
         reading, writing = os.pipe()
-        if os.fork() == 0:
-            os.close(reading)
-            self._leave_terminal()
-            os._exit(self._child(writing))
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.close(reading)
+                self._leave_terminal()
+                code = self._child(writing)
+            finally:
+                os._exit(code)
         os.close(writing)
-        with open(reading, "rb") as pipe:
-            told = pipe.read()
-        if not told:
-            raise errors.TcboxError(f"the instance ended while it started: the end of its log, {self._folder.log_file}, says why")
-        outcome = json.loads(told)
+        try:
+            with open(reading, "rb") as pipe:
+                told = pipe.read()
+        except KeyboardInterrupt:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            raise
+        outcome = json.loads(told) if told else {"error": self._fate(child)}
         if "error" in outcome:
             raise errors.TcboxError(outcome["error"])
-        print(json.dumps(outcome, indent=2) if self._args.json else banner.render(outcome))
+        self._show(outcome)
         return 0
+
+    def _fate(self, child: int) -> str:
+        """What became of a child that said nothing."""
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        hint = "" if self._args.ephemeral else f"; the end of its log may say why: tcbox logs --data {shlex.quote(str(self._folder.data))}"
+        return f"the instance {how} while it started{hint}"
 
     def _leave_terminal(self) -> None:
         os.setsid()
@@ -101,49 +130,67 @@ class Run:
         os.close(nothing)
 
     def _child(self, writing: int) -> int:
+        """Serve, and tell the parent once: that it is ready, or what is in the way."""
+        pipe = open(writing, "wb")  # noqa: SIM115 - closed by telling
+
         def tell(message: dict[str, Any]) -> None:
-            with open(writing, "wb") as pipe:
+            if not pipe.closed:
                 pipe.write(json.dumps(message).encode())
+                pipe.close()
 
         try:
             return self._serve(tell, quiet=True)
-        except errors.TcboxError as error:
-            tell({"error": str(error)})
         except BaseException as error:
-            log.get("box").exception("the instance failed")
+            if not isinstance(error, errors.TcboxError):
+                log.get("box").exception("the instance failed")
             try:
-                tell({"error": f"it failed with {type(error).__name__}: {error}; {self._folder.log_file} has the whole story"})
+                tell({"error": self._words(error)})
             except OSError:
-                return 1
+                pass  # the parent has gone, and nobody wants to know any more
         return 1
 
+    def _words(self, error: BaseException) -> str:
+        if isinstance(error, errors.TcboxError):
+            return str(error)
+        where = "" if self._args.ephemeral else f"; {self._folder.log_file} has the whole story"
+        return f"it failed with {type(error).__name__}: {error}{where}"
+
     def _serve(self, ready: Any, *, quiet: bool) -> int:
+        said = not quiet and not self._args.json
+        ending = Ending(asked=lambda _: print("stopping ...", file=sys.stderr, flush=True) if said else None, forced=self._leave_nothing)
+        with ending.watching():
+            try:
+                return self._run(ready, ending, quiet=quiet)
+            except (Ended, asyncio.CancelledError):
+                return 128 + ending.number
+            except OSError as error:
+                raise errors.TcboxError(f"{_place(error, self._folder.data)}: {error.strerror or error}") from error
+            finally:
+                self._leave_nothing()
+
+    def _run(self, ready: Any, ending: Ending, *, quiet: bool) -> int:
         self._folder.create()
-        self._log(quiet=quiet)
+        log.to_file(self._folder.log_file, level=self._settings.log.level, terminal=not quiet)
+        terminal.show(self._folder.log_file, self._settings.log.format)
         try:
             import uvloop
 
             factory: Any = uvloop.new_event_loop
         except ImportError:
             factory = None
-        try:
-            with asyncio.Runner(loop_factory=factory) as runner:
-                return runner.run(self._instance(ready, quiet=quiet))
-        finally:
-            if self._args.ephemeral:
-                self._remove()
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(self._instance(ready, ending))
 
-    def _log(self, *, quiet: bool) -> None:
-        log.to_file(self._folder.log_file, level=self._settings.log.level, terminal=not quiet)
+    def _leave_nothing(self) -> None:
+        """Remove what an ephemeral instance has made."""
+        if self._args.ephemeral:
+            from tcbox.cli import leftovers
 
-    def _remove(self) -> None:
-        import shutil
+            leftovers.remove(self._folder, self._settings.workers.docker.url)
 
-        shutil.rmtree(self._folder.data, ignore_errors=True)
-
-    async def _instance(self, ready: Any, *, quiet: bool) -> int:
+    async def _instance(self, ready: Any, ending: Ending) -> int:
+        ending.attend()
         from tcbox.box import Box
-        from tcbox.box.instance import wait_for_end
 
         token = ids.access_token()
         clock: clocks.Clock = clocks.VirtualClock() if self._args.virtual_time else clocks.SystemClock()
@@ -155,13 +202,15 @@ class Run:
                 root_url=box.root_url, host=self._settings.host, port=box.port, token=token, client_id=own.client_id,
                 access_token=own.access_token, started=clocks.SystemClock().now(), ephemeral=self._args.ephemeral,
             )  # fmt: skip
-            ready_after = time.clock_gettime(time.CLOCK_BOOTTIME) - self._began
+            ready_after = _uptime() - self._began
             ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral})
             box.start_workers()
-            await wait_for_end()
-            if not quiet and not self._args.json:
-                print("stopping ...", flush=True)
+            await ending.wait()
         finally:
             await box.stop()
             self._folder.withdraw()
         return 0
+
+
+def _place(error: OSError, data: Path) -> str:
+    return f"the instance on {data} could not use {error.filename}" if error.filename else f"the instance on {data} failed"

@@ -35,7 +35,7 @@ class Fault:
         return f"{self.file or 'the configuration'}{f':{self.line}:{self.column}' if self.line else ''}"
 
     def __str__(self) -> str:
-        key = f"{self.key}: " if self.key else ""
+        key = f"{self.key}: " if self.key and not self.place.startswith("--") else ""
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.place}: {key}expected {self.expected}, found {self.found}{hint}"
 

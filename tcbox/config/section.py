@@ -46,5 +46,5 @@ def _eq(self: Any, other: object) -> bool:
     return same and all(getattr(self, item.name) == getattr(other, item.name) for item in dataclasses.fields(self) if item.compare)
 
 
-def _refuse(self: Any, name: str, *value: object) -> None:  # noqa: ARG001 - the form of __setattr__ and __delattr__
+def _refuse(self: Any, name: str, *value: object) -> None:
     raise dataclasses.FrozenInstanceError(f"cannot change {name}: make changed settings with dataclasses.replace")

@@ -34,7 +34,8 @@ def read(path: Path, faults: list[Fault]) -> Node:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         hint = "indent with spaces, and quote texts with : or # in them"
-        raise _unreadable(path, "YAML", (error.problem or "something else").removeprefix("but ").removeprefix("found "), hint, line=line, column=column) from error
+        problem = (error.problem or "something else").removeprefix("but ").removeprefix("found ")
+        raise _unreadable(path, "YAML", problem, hint, line=line, column=column) from error
     except yaml.YAMLError as error:
         raise _unreadable(path, "YAML", str(error).partition("\n")[0], "save it as plain text") from error
     finally:

@@ -190,7 +190,7 @@ services:
 def test_a_flag_with_a_mistake_is_named():
     """A mistake in a flag is told with the flag instead of a file."""
     (fault,) = faults(None, port=99999)
-    assert str(fault).startswith("--port: port: expected a whole number from 0 to 65535, found 99999")
+    assert str(fault).startswith("--port: expected a whole number from 0 to 65535, found 99999")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 
-class CannotUnpack(Exception):  # noqa: N818 - what happened
+class CannotUnpack(Exception):
     """The content is not what its format says, or cannot be written; the message says why."""
 
 

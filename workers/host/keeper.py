@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import json
 import os
 import select
@@ -30,6 +31,7 @@ _LIBC = ctypes.CDLL(None) if _LINUX else None
 
 def main() -> None:
     """Fork once for each descriptor that comes over standard input; return when it closes."""
+    gc.disable()  # nothing here makes cycles, and untouched memory stays shared with the forks
     channel = socket.socket(fileno=os.dup(0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -57,6 +59,7 @@ class _Task:
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self.main = 0
+        self.sessions: list[int] = []
         self.signals, end = os.pipe()
         for each in (self.signals, end):
             os.set_blocking(each, False)
@@ -99,6 +102,7 @@ class _Task:
             _become(order, tell)
         os.close(tell)
         self.main = pid
+        self.sessions.append(pid)
         fault = b""
         while chunk := os.read(told, 4096):
             fault += chunk
@@ -133,6 +137,10 @@ class _Task:
             for pid in _below(os.getpid()):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+            if not _LINUX:  # no list of processes: what stayed in its session can be ended at least
+                for session in self.sessions:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(session, signal.SIGKILL)
             time.sleep(pause)
             pause = min(pause * 2, 0.1)
         return len(_below(os.getpid()))

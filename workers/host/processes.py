@@ -16,11 +16,11 @@ from tcbox.workers.helpers import KEEPER, Helper
 _LOG = log.get("workers")
 
 
-class KeeperGone(Exception):  # noqa: N818 - what happened
+class KeeperGone(Exception):
     """The process that keeps a task's processes has ended: out of memory, or killed."""
 
 
-class CannotStart(Exception):  # noqa: N818 - what happened
+class CannotStart(Exception):
     """A command could not be started; the message says why."""
 
 
@@ -38,21 +38,39 @@ class Keeper:
 
     def __init__(self) -> None:
         self._helper: Helper | None = None
+        self._spare: Group | None = None
+        self._making: asyncio.Task[None] | None = None
 
     async def group(self) -> Group:
-        """A new group of processes."""
+        """A new group of processes; one is kept in store, so that the next task need not wait for it."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.gone or self._helper is None or not self._helper.alive:
+            spare = await self._make()
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._store(), name="spare process group")
+        return spare
+
+    async def _store(self) -> None:
+        self._spare = await self._make()
+
+    async def _make(self) -> Group:
         mine, theirs = socket.socketpair()
         with theirs:
             try:
                 self._send(theirs)
-            except OSError:
-                self.close()
+            except OSError:  # it has gone since it was last seen
+                self._helper = None
                 self._send(theirs)
         reader, writer = await asyncio.open_unix_connection(sock=mine)
         return Group(reader, writer)
 
     def close(self) -> None:
         """End the keeper, and with it every group; may be called twice."""
+        if self._making is not None:
+            self._making.cancel()
+        if self._spare is not None:
+            self._spare.abandon()
+            self._spare = None
         helper, self._helper = self._helper, None
         if helper is not None:
             helper.close()
@@ -95,6 +113,15 @@ class Group:
                 _LOG.warning("processes of a task could not be ended", extra={"processes": left})
         finally:
             self._writer.close()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the process that keeps the group has ended."""
+        return self._reader.at_eof()
+
+    def abandon(self) -> None:
+        """Close without waiting for the end of what runs."""
+        self._writer.close()
 
     async def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -79,9 +79,7 @@ class ArtifactReads:
         """
         run_id = replies.run_number(runId)
         if run_id > await self._latest(taskId):
-            raise errors.ResourceNotFound(
-                "Task with taskId: `{taskId}` has no run with runId: {runId}", taskId=taskId, runId=run_id
-            )
+            raise errors.ResourceNotFound("Task with taskId: `{taskId}` has no run with runId: {runId}", taskId=taskId, runId=run_id)
         return await self._list(call, taskId, run_id)
 
     @api.get(
@@ -153,9 +151,7 @@ class ArtifactReads:
     async def _list(self, call: Call, task_id: str, run_id: int) -> dict[str, Any]:
         limit, after = paging.limit(call.query), paging.after(call.query, str) or [""]
         rows = await self._db.all(sql.list_artifacts, task_id=task_id, run_id=run_id, after=after[0], limit=limit + 1)
-        return paging.page(
-            "artifacts", rows, limit, lambda row: [row["name"]], lambda row: artifacts.from_row(row).document()
-        )
+        return paging.page("artifacts", rows, limit, lambda row: [row["name"]], lambda row: artifacts.from_row(row).document())
 
     async def _present(self, task_id: str, run_id: int, name: str) -> Artifact:
         row = await self._db.point(sql.get_artifact, task_id=task_id, run_id=run_id, name=name)
@@ -204,9 +200,7 @@ class ArtifactReads:
         if artifact.storage_type == "reference":
             return str(artifact.details["url"])
         if self._store is None:
-            raise errors.ResourceNotFound(
-                "Artifact `{name}` is of the storageType s3, and no place for such artifacts is configured here.", name=artifact.name
-            )
+            raise errors.ResourceNotFound("Artifact `{name}` is of the storageType s3, and no place for such artifacts is configured here.", name=artifact.name)
         return self._store.get_url(
             artifact.details["key"], public=artifact.public, expires_ms=self._clock.now() + artifacts.DOWNLOAD_LIFE,
             content_type=artifact.content_type, filename=artifact.filename,
@@ -214,9 +208,7 @@ class ArtifactReads:
 
     async def _object_url(self, artifact: Artifact) -> str:
         try:
-            reply = await self._caller.call(
-                "object", "startDownload", artifact.object_name, payload={"acceptDownloadMethods": {"simple": True}}
-            )
+            reply = await self._caller.call("object", "startDownload", artifact.object_name, payload={"acceptDownloadMethods": {"simple": True}})
         except errors.ResourceNotFound:
             raise errors.ResourceNotFound("Object does not exist: the object service has no {name}.", name=artifact.object_name) from None
         if reply["method"] != "simple":

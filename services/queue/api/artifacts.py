@@ -124,9 +124,7 @@ class Artifacts:
     def _claimed_run(self, task: Task, run_id: int) -> Run:
         run = task.status.run(run_id)
         if run is None:
-            raise errors.InputError(
-                "Run not found: task `{taskId}` has no run {runId}", taskId=task.status.task_id, runId=run_id
-            )
+            raise errors.InputError("Run not found: task `{taskId}` has no run {runId}", taskId=task.status.task_id, runId=run_id)
         if run.worker_group is None or run.worker_id is None:
             raise errors.InputError(
                 "Run was not claimed by a worker and so no artifacts can exist: claim run {runId} of task `{taskId}` first",
@@ -190,9 +188,7 @@ class Artifacts:
         if not artifacts.may_replace(original, wanted):
             raise artifacts.conflict(original)
         columns = wanted.columns()
-        await tx.execute(
-            sql.update_artifact, storage_type=columns["storage_type"], details=columns["details"], expires=wanted.expires, **key
-        )
+        await tx.execute(sql.update_artifact, storage_type=columns["storage_type"], details=columns["details"], expires=wanted.expires, **key)
         changed = await tx.one(sql.get_artifact, **key)
         return artifacts.from_row(changed or row)
 
@@ -226,9 +222,7 @@ class Artifacts:
         if artifact.storage_type == "s3" and self._store is not None:
             until = self._clock.now() + artifacts.UPLOAD_LIFE
             # the length that was announced does not bind the upload: workers announce it before they compress
-            url = self._store.put_url(
-                artifact.details["key"], content_type=artifact.content_type, content_length=None, expires_ms=until
-            )
+            url = self._store.put_url(artifact.details["key"], content_type=artifact.content_type, content_length=None, expires_ms=until)
             content_type = artifact.content_type
             return {"storageType": "s3", "contentType": content_type, "expires": clocks.to_wire(until), "putUrl": url}
         return {"storageType": artifact.storage_type}

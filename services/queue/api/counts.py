@@ -73,9 +73,7 @@ class Counts:
         claimed between two pages is missing from the second.
         """
         limit, after = paging.limit(call.query), paging.after(call.query, int, int) or [-1, 0]
-        rows = await self._db.all(
-            sql.list_pending, task_queue_id=taskQueueId, rank=after[0], after=after[1], limit=limit + 1
-        )
+        rows = await self._db.all(sql.list_pending, task_queue_id=taskQueueId, rank=after[0], after=after[1], limit=limit + 1)
         return replies.encoded(paging.page("tasks", rows, limit, lambda row: [row["pending_rank"], row["id"]], _pending))
 
     @api.get(
@@ -88,9 +86,7 @@ class Counts:
         The tasks of a task queue that run, and on which worker; the one whose claim ends first is at the top.
         """
         limit, after = paging.limit(call.query), paging.after(call.query, int, int) or [-1, 0]
-        rows = await self._db.all(
-            sql.list_claimed, task_queue_id=taskQueueId, taken_until=after[0], after=after[1], limit=limit + 1
-        )
+        rows = await self._db.all(sql.list_claimed, task_queue_id=taskQueueId, taken_until=after[0], after=after[1], limit=limit + 1)
         return replies.encoded(paging.page("tasks", rows, limit, lambda row: [row["taken_until"], row["id"]], _claimed))
 
     async def _counts(self, task_queue_id: str) -> dict[str, Any]:

@@ -93,8 +93,7 @@ class Lifecycle:
         definitions.task_queue(request)
         if len(request["dependencies"]) > self._limits.dependencies:
             raise errors.InputError(
-                "task.dependencies exceeds the maximum allowed number of dependencies, {maxDependencies}: depend on "
-                "tasks that gather others.",
+                "task.dependencies exceeds the maximum allowed number of dependencies, {maxDependencies}: depend on tasks that gather others.",
                 maxDependencies=self._limits.dependencies,
             )
 
@@ -117,9 +116,7 @@ class Lifecycle:
 
         return await self._act(call, taskId, schedule)
 
-    @api.post(
-        "/task/<taskId>/rerun", name="rerunTask", output="task-status-response", category="Tasks", scopes=_owners("rerun")
-    )
+    @api.post("/task/<taskId>/rerun", name="rerunTask", output="task-status-response", category="Tasks", scopes=_owners("rerun"))
     async def rerun_task(self, call: Call, taskId: str) -> Encoded:
         """Rerun a Resolved Task
 
@@ -138,9 +135,7 @@ class Lifecycle:
 
         return await self._act(call, taskId, rerun)
 
-    @api.post(
-        "/task/<taskId>/cancel", name="cancelTask", output="task-status-response", category="Tasks", scopes=_owners("cancel")
-    )
+    @api.post("/task/<taskId>/cancel", name="cancelTask", output="task-status-response", category="Tasks", scopes=_owners("cancel"))
     async def cancel_task(self, call: Call, taskId: str) -> Encoded:
         """Cancel Task
 

@@ -19,9 +19,7 @@ class Tasks:
     def __init__(self, database: db.Database) -> None:
         self._db = database
 
-    @api.get(
-        "/task/<taskId>", name="task", output="task", scopes="queue:get-task:<taskId>", category="Tasks", eager=True
-    )
+    @api.get("/task/<taskId>", name="task", output="task", scopes="queue:get-task:<taskId>", category="Tasks", eager=True)
     async def task(self, call: Call, taskId: str) -> Encoded:
         """Get Task Definition
 

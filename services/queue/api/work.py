@@ -64,9 +64,7 @@ class Work:
         if row is None:
             raise replies.no_task(taskId)
         known = statuses.decode(row[0])
-        await call.authorize(
-            provisionerId=known.provisioner_id, workerType=known.worker_type, workerGroup=worker_group, workerId=worker_id
-        )
+        await call.authorize(provisionerId=known.provisioner_id, workerType=known.worker_type, workerGroup=worker_group, workerId=worker_id)
         if await self._claiming.quarantined(known.task_queue_id, worker_group, worker_id):
             return Encoded(b"{}")
         run_id = replies.run_number(runId)
@@ -84,9 +82,7 @@ class Work:
             if change is not None:
                 await self._changes.apply(tx, task, change)
             elif not _holds(task.status, run, worker_group, worker_id):
-                raise errors.RequestConflict(
-                    "Run {runId} was already claimed by another worker, or has ended: claim another one.", runId=run_id
-                )
+                raise errors.RequestConflict("Run {runId} was already claimed by another worker, or has ended: claim another one.", runId=run_id)
             definition = await tx.value(sql.get_definition_by_id, id=task.id)
             return (change.after if change is not None else task.status), definition
 

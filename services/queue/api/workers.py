@@ -146,9 +146,7 @@ class Workers:
             now=now, limit=limit + 1, quarantined_from=now if quarantined == "true" else -_FOREVER,
             quarantined_before=now if quarantined == "false" else _FOREVER,
         )  # fmt: skip
-        return paging.page(
-            "workers", rows, limit, lambda row: [row["worker_group"], row["worker_id"]], lambda row: _listed(row, now)
-        )
+        return paging.page("workers", rows, limit, lambda row: [row["worker_group"], row["worker_id"]], lambda row: _listed(row, now))
 
     @api.get(
         _WORKER, name="getWorker", output="worker-response", category=_CATEGORY, stability="deprecated",
@@ -171,9 +169,7 @@ class Workers:
         stability="experimental",
         scopes={"AllOf": ["queue:quarantine-worker:<provisionerId>/<workerType>/<workerGroup>/<workerId>"]},
     )  # fmt: skip
-    async def quarantine_worker(
-        self, call: Call, provisionerId: str, workerType: str, workerGroup: str, workerId: str
-    ) -> dict[str, Any]:
+    async def quarantine_worker(self, call: Call, provisionerId: str, workerType: str, workerGroup: str, workerId: str) -> dict[str, Any]:
         """Quarantine a Worker
 
         Give a worker no more work until a time; a time in the past ends the quarantine. Who did so, and why, is kept.
@@ -220,9 +216,7 @@ class Workers:
             ]
         },
     )  # fmt: skip
-    async def declare_worker(
-        self, call: Call, provisionerId: str, workerType: str, workerGroup: str, workerId: str
-    ) -> dict[str, Any]:
+    async def declare_worker(self, call: Call, provisionerId: str, workerType: str, workerGroup: str, workerId: str) -> dict[str, Any]:
         """Declare a Worker
 
         Say that a worker is there, and when to forget it unless it is seen again.
@@ -240,9 +234,7 @@ class Workers:
         return _worker(row)
 
     async def _worker(self, provisioner_id: str, worker_type: str, worker_group: str, worker_id: str) -> db.Row | None:
-        return await self._db.one(
-            sql.get_worker, task_queue_id=f"{provisioner_id}/{worker_type}", worker_group=worker_group, worker_id=worker_id
-        )
+        return await self._db.one(sql.get_worker, task_queue_id=f"{provisioner_id}/{worker_type}", worker_group=worker_group, worker_id=worker_id)
 
     async def _task_queue(self, task_queue_id: str) -> db.Row | None:
         return await self._db.one(sql.get_task_queue, task_queue_id=task_queue_id, now=self._clock.now())
@@ -251,9 +243,7 @@ class Workers:
         return await self._db.all(sql.list_task_queues, after=after, before=before, now=self._clock.now(), limit=limit)
 
     async def _provisioner(self, provisioner_id: str) -> dict[str, Any] | None:
-        row = await self._db.one(
-            sql.sum_up_provisioner, after=f"{provisioner_id}/", before=f"{provisioner_id}0", now=self._clock.now()
-        )
+        row = await self._db.one(sql.sum_up_provisioner, after=f"{provisioner_id}/", before=f"{provisioner_id}0", now=self._clock.now())
         if row is None or row["expires"] is None:
             return None
         return {

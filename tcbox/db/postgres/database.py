@@ -172,6 +172,8 @@ class PostgresDatabase:
     @contextlib.asynccontextmanager
     async def _use(self) -> AsyncIterator[asyncpg.Pool]:
         """The pool, which `close` leaves open until this use of it has ended."""
+        if asyncio.current_task() is None:
+            await asyncio.sleep(0)  # a coroutine stepped without a task goes on in one, which asyncpg's time-outs need
         pool = self._pool
         if pool is None:
             raise errors.Unavailable(
