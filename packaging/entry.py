@@ -1,5 +1,12 @@
-"""Where the one-file program begins."""
+"""Where the one-file program begins: as a worker's helper when it is told so, else as the command line."""
 
-from tcbox.cli.main import main
+import sys
 
-main()
+if sys.argv[1:] and sys.argv[1].startswith("--worker-helper="):
+    from tcbox.workers import helpers
+
+    helpers.main(sys.argv[1:])
+else:
+    from tcbox.cli.main import main
+
+    main()

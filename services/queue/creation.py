@@ -14,6 +14,7 @@ from tcbox.services.queue.alarms import Alarms
 from tcbox.services.queue.changes import Changes
 from tcbox.services.queue.definitions import Definition
 from tcbox.services.queue.numbers import Numbers
+from tcbox.services.queue.sightings import Sightings
 from tcbox.services.queue.status import Status
 from tcbox.services.queue.store import Task, sql
 from tcbox.services.queue.transitions import Announcement
@@ -33,10 +34,11 @@ class Creation:
         deadline_delay: how long after its deadline a task is resolved, in ms.
     """
 
-    def __init__(self, database: db.Database, changes: Changes, alarms: Alarms, *, deadline_delay: int) -> None:
+    def __init__(self, database: db.Database, changes: Changes, alarms: Alarms, sightings: Sightings, *, deadline_delay: int) -> None:
         self._db = database
         self._changes = changes
         self._alarms = alarms
+        self._sightings = sightings
         self._deadline_delay = deadline_delay
         self._numbers = Numbers()
 
@@ -55,6 +57,7 @@ class Creation:
             return await self._insert(tx, definition, text, 0) or await self._existing(tx, definition, text)
 
         status = await self._db.transaction(create, bulk=len(dependencies) > MANY)
+        await self._sightings.task_queue(status.task_queue_id)
         self._alarms.deadlines.no_later_than(definition.deadline + self._deadline_delay + 1)
         return status
 

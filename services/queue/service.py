@@ -79,7 +79,7 @@ class Service:
         self.sightings = Sightings(database, clock, frequency=worker_frequency)
         alarms = Alarms(clock)
         changes = Changes(bus, self.waiters, alarms, expiration_delay=expiration_delay)
-        creation = Creation(database, changes, alarms, deadline_delay=deadline_delay)
+        creation = Creation(database, changes, alarms, self.sightings, deadline_delay=deadline_delay)
         credentials = RunCredentials(client_id, access_token, clock)
         claiming = Claiming(
             database=database, clock=clock, changes=changes, waiters=self.waiters, sightings=self.sightings, alarms=alarms,

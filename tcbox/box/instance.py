@@ -21,6 +21,7 @@ from tcbox.credentials.sealed import Sealer, from_text, load_or_make
 from tcbox.events import Bus
 from tcbox.events import bus as event_bus
 from tcbox.runtime import Supervisor
+from tcbox.workers.livelog import LiveLogs
 
 
 class Box:
@@ -30,9 +31,10 @@ class Box:
         settings: what `tcbox.yml` and the flags say.
         folder: where its state is.
         token: what the command line shows to control it.
+        ephemeral: nothing is to be kept for a later start.
     """
 
-    def __init__(self, settings: Settings, folder: Instance, *, clock: clocks.Clock, token: str) -> None:
+    def __init__(self, settings: Settings, folder: Instance, *, clock: clocks.Clock, token: str, ephemeral: bool = False) -> None:
         self.settings = settings
         self.folder = folder
         self.clock = clock
@@ -44,6 +46,7 @@ class Box:
         self.shared: services.Shared | None = None
         self.workers: workers.Workers | None = None
         self._token = token
+        self._ephemeral = ephemeral
         self._log = log.get("box")
         self._stack = AsyncExitStack()
         self._started = time.monotonic()
@@ -79,7 +82,8 @@ class Box:
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key, root_client=self.root_client,
             sealer=_sealer(settings, folder), schemas=SchemaSet.load(services.schema_folders(enabled)),
             front=self.front, root_url=self.root_url, meter=metrics.Meter(), supervisor=self.supervisor,
-            blobs=place, signer=signer,
+            blobs=place, signer=signer, ephemeral=self._ephemeral, live_logs=LiveLogs(url=f"{self.root_url}/live", mounted=True),
+            local_url=f"http://{_local(settings.host)}:{self.port}",
         )  # fmt: skip
         self.shared = shared
         for name in enabled:
@@ -120,6 +124,7 @@ class Box:
         references = References(shared.apis, shared.exchanges, shared.schemas)
         self.front.mount("/references/", references.handle)
         self.front.mount("/schemas/", references.handle)
+        self.front.mount("/live/", shared.live_logs.handle)
         self.front.mount("/metrics", metrics.handler(shared))
         self.front.mount("/__heartbeat__", metrics.heartbeat(shared))
         self.front.mount("/__lbheartbeat__", metrics.lbheartbeat)
@@ -168,6 +173,12 @@ def _sealer(settings: Settings, folder: Instance) -> Sealer:
 
 def _shown(host: str) -> str:
     return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost") else host  # noqa: S104
+
+
+def _local(host: str) -> str:
+    """An address of this machine's own at which a server that listens on `host` is reached."""
+    wild = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not listened on
+    return wild.get(host, f"[{host}]" if ":" in host else host)
 
 
 async def wait_for_end() -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tcbox.services.auth.directory import Directory
     from tcbox.services.auth.service import Service as AuthService
+    from tcbox.workers.livelog import LiveLogs
 
 NAMES = ("auth", "object", "secrets", "queue")
 _FOREVER = 2**52
@@ -46,6 +47,7 @@ class Shared:
     """What the services of one instance have in common.
 
     Attributes:
+        local_url: by which this machine reaches the instance, whatever its root URL is.
         running: the services that run now, by name.
         apis, exchanges: the declarations of those that belong to the instance.
     """
@@ -65,6 +67,9 @@ class Shared:
     supervisor: Supervisor
     blobs: blobs.Blobs
     signer: signing.Signer
+    local_url: str
+    live_logs: LiveLogs
+    ephemeral: bool = False
     running: dict[str, Any] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)
     exchanges: dict[str, Exchanges] = field(default_factory=dict)

@@ -105,9 +105,9 @@ class Workers:
 
         own = identity.worker_client(self._shared.key)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            http = Http(self._shared.root_url, Credentials(own.client_id, own.access_token), session=session, clock=clocks.SystemClock())
+            http = Http(self._shared.local_url, Credentials(own.client_id, own.access_token), session=session, clock=clocks.SystemClock())
             worker.state, worker.why = "running", ""
-            await run(worker.settings, http=http, clock=clocks.SystemClock(), stop=worker.stop)
+            await run(worker.settings, http=http, clock=clocks.SystemClock(), stop=worker.stop, live_logs=self._shared.live_logs)
 
 
 def docker_missing(url: str) -> str:
@@ -141,6 +141,6 @@ def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     own = getattr(chosen, kind)
     extra = {"docker_url": own.url} if kind == "docker" else {}
     return WorkerSettings(
-        kind=kind, folder=folder, worker_id=kind, grace_ms=grace, instance=instance,
-        task_queue_id=own.queue, capacity=own.capacity, serve=tuple(own.serve), **extra,
+        kind=kind, folder=folder, worker_id=kind, grace_ms=grace, instance=instance, root_url=shared.root_url,
+        task_queue_id=own.queue, capacity=own.capacity, serve=tuple(own.serve), keep_caches=not shared.ephemeral, **extra,
     )  # fmt: skip

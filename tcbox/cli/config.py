@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tcbox import config
+from tcbox import config, errors
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,13 +15,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, text in (("check", "say every mistake, or that there is none"), ("show", "print what is in force, and where it was said")):
         action = actions.add_parser(name, help=text)
         action.add_argument("--config", type=Path, metavar="FILE", help="the configuration (default: ./tcbox.yml if it is there)")
-        action.add_argument("--json", action="store_true")
+        action.add_argument("--json", action="store_true", help="print it for scripts")
     actions.add_parser("schema", help="print the JSON schema of tcbox.yml, for editors")
 
 
 def chosen(path: Path | None) -> Path | None:
-    """The file that was named, or `./tcbox.yml` when it is there."""
+    """The file that was named, or `./tcbox.yml` when it is there.
+
+    Raises TcboxError when the named one is not there.
+    """
     if path is not None:
+        if not path.is_file():
+            raise errors.TcboxError(f"there is no file {path}: give the path of a configuration with --config, or leave it out for the defaults")
         return path
     found = Path("tcbox.yml")
     return found if found.exists() else None

@@ -113,11 +113,14 @@ def control(found: instances.Running, name: str, body: dict[str, Any] | None = N
         connection.request("GET" if body is None else "POST", f"/instance/{name}", data, {"Authorization": f"Bearer {found.token}"})
         reply = connection.getresponse()
         raw = reply.read()
-    except OSError as error:
-        raise errors.TcboxError(f"the instance at {found.root_url} does not answer: {error}") from error
+        value = msgspec.json.decode(raw)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        raise errors.TcboxError(
+            f"process {found.pid}, the instance at {found.root_url}, does not answer ({error or type(error).__name__}): "
+            f"see 'tcbox logs --data {found.data}'"
+        ) from error
     finally:
         connection.close()
-    value = msgspec.json.decode(raw)
     if reply.status != 200:
         raise errors.TcboxError(value["message"])
     return value

@@ -20,11 +20,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask the process to end, and wait for it."""
     found = connect.running(args.data)
-    os.kill(found.pid, signal.SIGTERM)
+    try:
+        os.kill(found.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it has just ended by itself
+    except PermissionError as error:
+        raise errors.TcboxError(f"process {found.pid} belongs to another user: stop it as that user, or as root") from error
     until = time.monotonic() + args.timeout
     while time.monotonic() < until:
         if not found.alive():
-            print(f"stopped the instance at {found.root_url}; its state is kept in {found.data}" if not found.ephemeral else f"stopped {found.root_url} and removed its folder")
+            kept = f"removed its folder {found.data}" if found.ephemeral else f"its state is kept in {found.data}"
+            print(f"stopped the instance at {found.root_url}; {kept}")
             return 0
         time.sleep(0.05)
-    raise errors.TcboxError(f"process {found.pid} has not ended after {args.timeout:.0f} s: see 'tcbox logs --data {found.data}', or wait longer with --timeout")
+    raise errors.TcboxError(f"process {found.pid} has not ended after {args.timeout:g} s: see 'tcbox logs --data {found.data}', or wait longer with --timeout")

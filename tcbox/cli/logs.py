@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -14,10 +15,13 @@ from tcbox import errors
 from tcbox.cli import connect
 from tcbox.config import instance as instances
 
+_PARTS = {"auth", "object", "secrets", "queue", "box", "supervisor", "workers"}
+"""Parts that are no mistake to ask for, though they may have logged nothing yet."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox logs`."""
-    parser.add_argument("service", nargs="?", help="only this service or part")
+    parser.add_argument("service", nargs="?", metavar="SERVICE", help="only this service, or part such as workers")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as the log grows")
     parser.add_argument("-n", "--lines", type=int, default=200, metavar="N", help="how many of the newest lines (default: 200)")
     parser.add_argument("--json", action="store_true", help="the lines as they are stored")
@@ -31,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     if not path.exists():
         raise errors.TcboxError(f"there is no log at {path}: no instance has run on {folder}")
     with path.open(encoding="utf-8", errors="replace") as file:
-        kept = [line for line in file if _wanted(line, args.service)][-args.lines :]
+        found, kept = _newest(file, args.service, args.lines)
+        if not kept and args.service is not None and args.service not in _PARTS | found:
+            raise errors.TcboxError(f"there is no part named {args.service}; parts are: {', '.join(sorted(_PARTS | found))}")
         for line in kept:
             print(line.rstrip("\n") if args.json else _readable(line), flush=True)
         if args.follow:
@@ -41,8 +47,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _newest(file: IO[str], service: str | None, count: int) -> tuple[set[str], list[str]]:
+    """The names of the parts that have logged something, and the newest lines of the one that is asked for."""
+    found: set[str] = set()
+    kept: deque[str] = deque(maxlen=max(count, 0))
+    for line in file:
+        if service is not None:
+            found.add(line.partition('"service":"')[2].partition('"')[0])
+        if _wanted(line, service):
+            kept.append(line)
+    return found - {""}, list(kept)
+
+
 def _wanted(line: str, service: str | None) -> bool:
-    return service is None or f'"service":"{service}' in line
+    return service is None or f'"service":"{service}"' in line or f'"service":"{service}.' in line
 
 
 def _growing(file: IO[str], path: Path) -> Iterator[str]:

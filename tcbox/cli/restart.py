@@ -9,7 +9,7 @@ from tcbox.cli import connect
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox restart`."""
-    parser.add_argument("service", help="the service, as 'tcbox status' names it")
+    parser.add_argument("service", metavar="SERVICE", help="the service, as 'tcbox status' names it")
     connect.options(parser)
 
 

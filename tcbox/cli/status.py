@@ -12,18 +12,14 @@ from tcbox.config import instance as instances
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox status`."""
     connect.options(parser)
+    parser.add_argument("--all", action="store_true", help="list the instances that run, one a line")
     parser.add_argument("--json", action="store_true", help="print all of it for scripts")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print it; exit 1 when nothing runs or something is not healthy."""
-    if args.data is None and len(every := instances.list_running()) > 1:
-        if args.json:
-            print(json.dumps([{"data": str(one.data), "rootUrl": one.root_url, "pid": one.pid} for one in every], indent=2))
-        else:
-            for one in every:
-                print(f"{style.ok('●')} {one.root_url}  --data {one.data}  process {one.pid}")
-        return 0
+    if args.all:
+        return _list(instances.list_running(), as_json=args.json)
     found = connect.running(args.data)
     status = connect.control(found, "status")
     if args.json:
@@ -31,6 +27,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(found, status)
     return 0 if all(service["state"] == "healthy" for service in status["services"].values()) else 1
+
+
+def _list(every: list[instances.Running], *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([{"data": str(one.data), "rootUrl": one.root_url, "pid": one.pid} for one in every], indent=2))
+    else:
+        for one in every:
+            print(f"{style.ok('●')} {one.root_url}  --data {one.data}  process {one.pid}")
+    return 0
 
 
 def _print(found: instances.Running, status: dict[str, object]) -> None:
@@ -46,4 +51,5 @@ def _print(found: instances.Running, status: dict[str, object]) -> None:
     for name, worker in workers.items():
         good = worker["state"] == "running"
         why = f": {worker['why']}" if worker["why"] else ""
-        print(f"  {style.mark(good)} worker {name:<8} {worker['state']}{why}  ({', '.join(worker['queues'])}, {worker['capacity']} at once)")
+        queues = ", ".join(worker["queues"])
+        print(f"  {style.mark(good)} worker {name:<8} {worker['state']}{why}  ({queues}; {worker['capacity']} at once)")

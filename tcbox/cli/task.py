@@ -7,6 +7,7 @@ import asyncio
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--file", type=Path, help="a task definition in JSON or YAML (- for standard input); times may be left out")
     create.add_argument("--queue", help="the task queue (default: local/docker with --image, else local/host)")
     create.add_argument("--image", help="the docker image for a command")
-    create.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    create.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable of the task")
     create.add_argument("--artifact", action="append", default=[], metavar="NAME=PATH", help="a file of the task to keep")
-    create.add_argument("--name", default="a task of tcbox")
+    create.add_argument("--name", default="a task of tcbox", help="its name, for people")
     create.add_argument("--wait", action="store_true", help="show the log until the task ends; exit 0 only if it completed")
     for name, text in (("status", "its state and runs"), ("log", "its log, as it grows"), ("artifacts", "what it left"), ("cancel", "stop it"), ("rerun", "run it again")):
         action = actions.add_parser(name, help=text)
-        action.add_argument("taskId")
+        action.add_argument("taskId", metavar="TASK")
         if name == "artifacts":
-            action.add_argument("name", nargs="?", help="write this artifact to standard output")
+            action.add_argument("name", nargs="?", metavar="NAME", help="write this artifact to standard output")
     for action in actions.choices.values():
         connect.options(action)
         action.add_argument("--json", action="store_true", help="print what the API answers")
@@ -43,10 +44,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one action."""
     action: Callable[[argparse.Namespace, connect.Connection], Any] = globals()[f"_{args.action}"]
+    if args.action != "create" and not ids.is_slugid(args.taskId):
+        raise errors.TcboxError(f"{args.taskId!r} is no task id: one has 22 characters, such as {ids.slugid()}, as 'tcbox task create' prints it")
 
     async def go() -> int:
+        import aiohttp
+
         async with connect.open(args) as connection:
-            return int(await action(args, connection) or 0)
+            try:
+                return int(await action(args, connection) or 0)
+            except aiohttp.ClientError as error:
+                raise errors.TcboxError(f"the connection to {connection.http.root_url} broke: {error or type(error).__name__}") from error
 
     return asyncio.run(go())
 
@@ -143,6 +151,7 @@ async def _status(args: argparse.Namespace, connection: connect.Connection) -> N
 async def _log(args: argparse.Namespace, connection: connect.Connection) -> int:
     """Follow the newest run's log; waits for the run to start, and ends when it ends."""
     pause = 0.05
+    patience = time.monotonic() + 3
     while True:
         status = (await connection.call("queue", "status", args.taskId))["status"]
         runs = [run for run in status["runs"] if run["state"] != "pending"]
@@ -152,6 +161,10 @@ async def _log(args: argparse.Namespace, connection: connect.Connection) -> int:
                 break
         if status["state"] in _DONE:
             break
+        if time.monotonic() > patience:
+            patience = float("inf")
+            why = "its dependencies" if status["state"] == "unscheduled" else f"a worker that serves {status['taskQueueId']} (see: tcbox status)"
+            print(f"the task is {status['state']}: waiting for {why} ...", file=sys.stderr)
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 1.0)
     if not runs or not shown:
@@ -164,8 +177,8 @@ async def _log(args: argparse.Namespace, connection: connect.Connection) -> int:
 
 async def _artifacts(args: argparse.Namespace, connection: connect.Connection) -> int:
     if args.name:
-        run = (await connection.call("queue", "status", args.taskId))["status"]["runs"][-1]["runId"]
-        if not await connection.artifact(args.taskId, str(run), args.name, sys.stdout.buffer):
+        runs = (await connection.call("queue", "status", args.taskId))["status"]["runs"]
+        if not runs or not await connection.artifact(args.taskId, str(runs[-1]["runId"]), args.name, sys.stdout.buffer):
             raise errors.TcboxError(f"the task {args.taskId} has no artifact {args.name}; see: tcbox task artifacts {args.taskId}")
         return 0
     reply = await connection.call("queue", "listLatestArtifacts", args.taskId)

@@ -122,6 +122,13 @@ class Run:
         hint = "" if self._args.ephemeral else f"; the end of its log may say why: tcbox logs --data {shlex.quote(str(self._folder.data))}"
         return f"the instance {how} while it started{hint}"
 
+    def _spawn(self, writing: int) -> None:
+        """Begin anew instead of forking: the files that a one-file program unpacks go with the process that began it."""
+        import subprocess
+
+        env = {**os.environ, _READY: str(writing), "PYINSTALLER_RESET_ENVIRONMENT": "1"}
+        subprocess.Popen([sys.executable, *sys.argv[1:]], env=env, pass_fds=(writing,), start_new_session=True)  # noqa: S603 - this very program
+
     def _leave_terminal(self) -> None:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -194,7 +201,7 @@ class Run:
 
         token = ids.access_token()
         clock: clocks.Clock = clocks.VirtualClock() if self._args.virtual_time else clocks.SystemClock()
-        box = Box(self._settings, self._folder, clock=clock, token=token)
+        box = Box(self._settings, self._folder, clock=clock, token=token, ephemeral=self._args.ephemeral)
         await box.start()
         try:
             own = box.root_client

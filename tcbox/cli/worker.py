@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import socket
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.client.http import Credentials
-from tcbox.workers.settings import WorkerSettings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +19,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument("--kind", required=True, choices=("docker", "host", "builtin"), help="what runs the tasks; host gives no isolation")
     run_parser.add_argument("--root-url", help="the instance (default: TASKCLUSTER_ROOT_URL)")
     run_parser.add_argument("--queue", help="the task queue (default: local/<kind>)")
-    run_parser.add_argument("--worker-group", default="local")
+    run_parser.add_argument("--worker-group", default="local", help="the group it belongs to (default: local)")
     run_parser.add_argument("--worker-id", help="unique within the group (default: this machine's name)")
     run_parser.add_argument("--capacity", type=int, default=1, metavar="N", help="how many tasks at once (default: 1)")
     run_parser.add_argument("--serve", action="append", default=[], metavar="PATTERN", help="further task queues, by name or pattern with *")
     run_parser.add_argument("--folder", type=Path, help="where tasks' folders and caches are kept (default: ./tcbox-worker)")
     run_parser.add_argument("--live-log-host", default="127.0.0.1", help="the address that live logs are served at (default: 127.0.0.1)")
     run_parser.add_argument("--live-log-url", help="base of the live logs' URLs, when they are reached by another address")
-    run_parser.add_argument("--docker-url", default="unix:///var/run/docker.sock")
+    run_parser.add_argument("--docker-url", default="unix:///var/run/docker.sock", help="where the Docker engine listens (default: unix:///var/run/docker.sock)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until asked to stop."""
     from tcbox.workers.run import run_alone
+    from tcbox.workers.settings import WorkerSettings
 
     root_url = args.root_url or os.environ.get("TASKCLUSTER_ROOT_URL")
     client_id, token = os.environ.get("TASKCLUSTER_CLIENT_ID"), os.environ.get("TASKCLUSTER_ACCESS_TOKEN")
@@ -49,5 +48,7 @@ def run(args: argparse.Namespace) -> int:
         live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url,
     )  # fmt: skip
     credentials = Credentials(client_id, token, os.environ.get("TASKCLUSTER_CERTIFICATE"))
+    import asyncio
+
     asyncio.run(run_alone(settings, root_url=root_url, credentials=credentials, clock=clocks.SystemClock()))
     return 0

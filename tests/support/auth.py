@@ -54,7 +54,7 @@ class Auth:
         front.known = {"auth"}
         front.services["auth"] = Dispatcher(
             api, api.bind(monitoring, *self.service.families()), self.schemas, self.service.directory,
-            clock=self.clock, check_replies=True, eager=self.database.engine == "sqlite",
+            clock=self.clock, check_replies=True,
         )  # fmt: skip
         port = await front.listen("127.0.0.1", 0)
         stack.push_async_callback(front.close, 0.5)

@@ -107,9 +107,9 @@ async def labelled(label: str) -> dict[str, list[str]]:
         try:
             filters = {"label": label}
             return {
-                "containers": [each.id for each in client.containers.list(all=True, filters=filters)],
-                "networks": [each.id for each in client.networks.list(filters=filters)],
-                "volumes": [each.id for each in client.volumes.list(filters=filters)],
+                "containers": [each["Id"] for each in client.api.containers(all=True, filters=filters)],
+                "networks": [each["Id"] for each in client.api.networks(filters=filters)],
+                "volumes": [each["Name"] for each in client.api.volumes(filters=filters)["Volumes"] or []],
             }
         finally:
             client.close()

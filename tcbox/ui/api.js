@@ -1,0 +1,108 @@
+// Calls of the instance's API, signed when someone has signed in, and the refusals that come back.
+
+import * as hawk from "./hawk.js";
+
+const STORED = "tcbox.credentials";
+
+/** What the instance, or the way to it, answered instead of what was asked for. */
+export class Refusal extends Error {
+  constructor(status, code, message) {
+    const [said, ...details] = message.split("\n---\n");
+    super(said.trim());
+    Object.assign(this, { status, code, details: details.join("\n---\n").trim() });
+  }
+}
+
+/** The credentials of this tab: {clientId, accessToken, certificate?}, or null. */
+export function credentials() {
+  try {
+    return JSON.parse(sessionStorage.getItem(STORED));
+  } catch {
+    return null;
+  }
+}
+
+/** Check credentials with the instance, and keep them for this tab. Throws Refusal. */
+export async function signIn(given) {
+  if (hawk.unable()) throw new Refusal(0, "NoSignature", hawk.unable());
+  await call("GET", "auth", "scopes/current", { as: given });
+  sessionStorage.setItem(STORED, JSON.stringify(given));
+}
+
+export function signOut() {
+  sessionStorage.removeItem(STORED);
+}
+
+/** A path whose inserted parts are encoded. */
+export function path(parts, ...values) {
+  return parts.reduce((made, part, at) => made + encodeURIComponent(values[at - 1]) + part);
+}
+
+/** The URL of an API method, as a URL object. */
+export function address(service, route, query = {}) {
+  const url = new URL(`/api/${service}/v1/${route}`, location.origin);
+  for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value);
+  return url;
+}
+
+/** Call an API method and give the reply's JSON. Throws Refusal. */
+export async function call(method, service, route, { body, query, as = credentials() } = {}) {
+  const url = address(service, route, query);
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const headers = text === undefined ? {} : { "Content-Type": "application/json" };
+  if (as) headers.Authorization = await hawk.header(as, method, url, text);
+  return read(await reach(url, { method, headers, body: text, credentials: "omit", cache: "no-store" }));
+}
+
+/** All items of a list that comes in pages; `found` is shown each page. */
+export async function all(method, service, route, listed, { found = () => {}, ...options } = {}) {
+  const items = [];
+  let continuationToken;
+  do {
+    const page = await call(method, service, route, { ...options, query: { continuationToken } });
+    items.push(...page[listed]);
+    found(page);
+    continuationToken = page.continuationToken;
+  } while (continuationToken);
+  return items;
+}
+
+/** JSON from a plain path of the instance; a status of failure is an answer like any other. */
+export async function plain(route) {
+  return (await reach(new URL(route, location.origin), { cache: "no-store" })).json();
+}
+
+/** An address under which the browser can GET what the caller may see. */
+export async function readable(url) {
+  const who = credentials();
+  return who ? hawk.presigned(who, url) : String(url);
+}
+
+/** Fetch an artifact, wherever its bytes are. Throws Refusal. */
+export async function download(url, signal) {
+  const reply = await reach(await readable(url), { signal, credentials: "omit", cache: "no-store" });
+  if (!reply.ok) await read(reply);
+  return reply;
+}
+
+async function reach(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal(0, "NoAnswer", `Nothing answers at ${new URL(url).origin} (${error.message}). Is the instance running?`);
+  }
+}
+
+async function read(reply) {
+  const text = await reply.text();
+  let json = null;
+  try {
+    json = text ? JSON.parse(text) : {};
+  } catch {
+    // told below, with the status
+  }
+  if (reply.ok && json !== null) return json;
+  const message = json?.message ?? `The answer from ${new URL(reply.url).origin} has the status ${reply.status} and is no JSON.`;
+  throw new Refusal(reply.status, json?.code ?? json?.reason ?? "", String(message));
+}

@@ -1,0 +1,29 @@
+// What went wrong, in the server's own words, above the page.
+
+import * as api from "./api.js";
+import { el } from "./dom.js";
+
+const place = () => document.getElementById("notices");
+
+/** Show a refusal until it is dismissed; the same one is shown once. */
+export function told(refusal) {
+  const title = refusal.code && refusal.status ? `${refusal.code} (${refusal.status})` : "";
+  const key = `${title} ${refusal.message}`;
+  if ([...place().children].some((each) => each.told === key)) return;
+  const mayHelp = [401, 403].includes(refusal.status) && !api.credentials();
+  const notice = el("div", { class: "notice" },
+    el("div", { class: "words" },
+      title && el("strong", {}, title),
+      el("p", {}, refusal.message),
+      refusal.details && el("details", {}, el("summary", {}, "More"), el("pre", {}, refusal.details))),
+    mayHelp && el("button", { type: "button", onclick: () => document.getElementById("sign-in").showModal() }, "Sign in"),
+    el("button", { type: "button", onclick: () => notice.remove() }, "Dismiss"));
+  notice.told = key;
+  notice.lost = refusal.status === 0;
+  place().append(notice);
+}
+
+/** Take away what was told; with `lost`, only that nothing answered. */
+export function clear({ lost = false } = {}) {
+  for (const each of [...place().children]) if (!lost || each.lost) each.remove();
+}
