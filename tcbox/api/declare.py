@@ -43,6 +43,7 @@ class Method:
         query: the query parameters it takes, each with the pattern that its value must match.
         eager: its coroutine never waits for anything but a bounded read, so it is run without a task of its own.
         conceal: the request's body must not stand in an error reply or a log.
+        empty: the route's last parameter may be empty.
         patient: it may wait long before it answers, and is cancelled when its caller goes away.
     """
 
@@ -61,6 +62,7 @@ class Method:
     eager: bool
     conceal: bool
     patient: bool
+    empty: bool
     attribute: str
     params: tuple[str, ...] = field(init=False)
     expression: scope_sets.Expression | None = field(init=False)
@@ -122,6 +124,7 @@ class Api:
         eager: bool = False,
         conceal: bool = False,
         patient: bool = False,
+        empty: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Declare the coroutine below as a method.
 
@@ -138,7 +141,7 @@ class Api:
             method = Method(
                 service=self.service, name=name, verb=verb, route=route, title=title, description=description.strip(),
                 category=category or self.title, stability=stability, input=input, output=output, scopes=scopes,
-                query=patterns, eager=eager, conceal=conceal, patient=patient, attribute=handler.__name__,
+                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, attribute=handler.__name__,
             )  # fmt: skip
             self._check(method, handler)
             self.methods[name] = method

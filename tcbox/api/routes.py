@@ -82,17 +82,31 @@ class Routes:
         below = node.literal.get(segment)
         if below is not None and (found := self._walk(below, verb, segments, at + 1, values)) is not None:
             return found
-        if node.parameter is None or not segment:
+        if node.parameter is None:
             return None
+        if not segment:
+            return self._empty(node.parameter, verb, segments, at, values)
         depth = len(values)
-        values.append(segment)
-        found = self._walk(node.parameter, verb, segments, at + 1, values)
-        if found is None and verb in node.parameter.greedy:
-            found = node.parameter.greedy[verb]
-            values[depth:] = ["/".join(segments[at:])]
-        if found is None:
+        for end in (at + 1, at + 2):  # a task queue's id may come with its slash as it is
+            if end > len(segments):
+                break
+            values.append("/".join(segments[at:end]))
+            found = self._walk(node.parameter, verb, segments, end, values)
+            if found is not None:
+                return found
             del values[depth:]
+        found = node.parameter.greedy.get(verb)
+        if found is not None:
+            values.append("/".join(segments[at:]))
         return found
+
+    def _empty(self, node: _Node, verb: str, segments: list[str], at: int, values: list[str]) -> Method | None:
+        """A method whose last parameter may be empty, when nothing follows the slash."""
+        method = node.methods.get(verb)
+        if method is None or not method.empty or at + 1 < len(segments):
+            return None
+        values.append("")
+        return method
 
     def verbs(self, path: str) -> list[str]:
         """The verbs that some method answers at this path."""

@@ -103,6 +103,7 @@ async function read(reply) {
     // told below, with the status
   }
   if (reply.ok && json !== null) return json;
-  const message = json?.message ?? `The answer from ${new URL(reply.url).origin} has the status ${reply.status} and is no JSON.`;
+  const words = reply.headers.get("Content-Type")?.startsWith("text/plain") ? text.slice(0, 1000) : "";
+  const message = json?.message || words || `The answer from ${new URL(reply.url).origin} has the status ${reply.status} and is no JSON.`;
   throw new Refusal(reply.status, json?.code ?? json?.reason ?? "", String(message));
 }

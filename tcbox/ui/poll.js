@@ -11,9 +11,12 @@ const LONGEST = 30_000;
 export function poll(step) {
   let wake = () => {};
   let failures = 0;
+  let again = false;
   const asleep = (pause) => new Promise((resolve) => {
     const timer = pause === null ? null : setTimeout(resolve, pause);
     wake = () => { clearTimeout(timer); resolve(); };
+    if (again) wake();
+    again = false;
   });
   const seen = () => new Promise((resolve) => {
     if (!document.hidden) resolve();
@@ -29,15 +32,18 @@ export function poll(step) {
     } catch (error) {
       told(error);
       failures += 1;
-      return error.status === 0 ? Math.min(1000 * 2 ** failures, LONGEST) : null;
+      return error.status === 0 || error.status >= 500 ? Math.min(1000 * 2 ** failures, LONGEST) : null;
     }
   };
   (async () => {
     for (;;) {
-      await asleep(await turn());
+      const pause = await turn();
+      await asleep(pause);
       await seen();
+      again = false;
     }
   })();
-  addEventListener("signed-in", () => wake());
-  return () => wake();
+  const now = () => { again = true; wake(); };
+  addEventListener("signed-in", now);
+  return now;
 }

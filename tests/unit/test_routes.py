@@ -35,6 +35,10 @@ def routes():
         async def artifacts(self, call: Call, taskId):
             """Artifacts"""
 
+        @api.get("/buckets/<bucket>/<prefix>", name="bucket", empty=True)
+        async def bucket(self, call: Call, bucket, prefix):
+            """Bucket"""
+
     return Routes(list(api.methods.values()))
 
 
@@ -49,6 +53,9 @@ def routes():
         ("get", "/task/T/artifacts", "artifacts", {"taskId": "T"}),
         ("get", "/task/T/artifacts/public/logs/live.log", "artifact", {"taskId": "T", "name": "public/logs/live.log"}),
         ("get", "/task/T/artifacts/public%2Flogs%2Flive.log", "artifact", {"taskId": "T", "name": "public/logs/live.log"}),
+        ("post", "/things/a/b/reset", "reset", {"name": "a/b"}),
+        ("get", "/buckets/b/", "bucket", {"bucket": "b", "prefix": ""}),
+        ("get", "/buckets/b/x/y", "bucket", {"bucket": "b", "prefix": "x/y"}),
         ("get", "/things/%E2%82%AC", "get", {"name": "€"}),
         ("get", "/things/100%25", "get", {"name": "100%"}),
     ],

@@ -29,7 +29,7 @@ class VendorMethods:
         self._clock = clock
 
     @api.get(
-        "/aws/s3/<level>/<bucket>/<prefix>", name="awsS3Credentials", category="AWS Credentials", output="aws-s3-credentials-response",
+        "/aws/s3/<level>/<bucket>/<prefix>", name="awsS3Credentials", category="AWS Credentials", output="aws-s3-credentials-response", empty=True,
         scopes={"if": "levelIsReadOnly", "then": {"AnyOf": ["auth:aws-s3:read-only:<bucket>/<prefix>", _S3_WRITE]}, "else": _S3_WRITE},
         query={"format": "iam-role-compat"},
     )  # fmt: skip
