@@ -146,10 +146,11 @@ class Call:
         expression = self.method.expression
         if expression is None:
             raise TypeError(f"{self.method.name} declares no scopes: declare them before authorizing")
-        required = expression.render(params)
         self.authorized = True
-        if required is None:
+        if expression.conditional and expression.render(params) is None:
             return
-        caller = await self.caller()
-        if not caller.scopes.satisfied(required):
-            raise refusals.insufficient_scopes(caller, required)
+        caller = self._identity or await self.identity()
+        if isinstance(caller, Failure):
+            raise errors.AuthenticationFailed("{reason}", reason=caller.message)
+        if not caller.scopes.allow(expression, params):
+            raise refusals.insufficient_scopes(caller, expression.render(params))

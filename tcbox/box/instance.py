@@ -20,7 +20,7 @@ from tcbox.config.instance import Instance
 from tcbox.credentials.sealed import Sealer, from_text, load_or_make
 from tcbox.events import Bus
 from tcbox.events import bus as event_bus
-from tcbox.runtime import Supervisor
+from tcbox.runtime import Registry, Supervisor
 from tcbox.workers.livelog import LiveLogs
 
 
@@ -40,6 +40,7 @@ class Box:
         self.clock = clock
         self.supervisor = Supervisor(clock, drain_seconds=settings.shutdown.drain_seconds)
         self.front = Front(clock)
+        self.registry = Registry()
         self.root_url = ""
         self.port = 0
         self.root_client = identity.root_client(folder.root_client)
@@ -81,11 +82,12 @@ class Box:
         shared = services.Shared(
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key, root_client=self.root_client,
             sealer=_sealer(settings, folder), schemas=SchemaSet.load(services.schema_folders(enabled)),
-            front=self.front, root_url=self.root_url, meter=metrics.Meter(), supervisor=self.supervisor,
+            front=self.front, root_url=self.root_url, meter=metrics.Meter(self.registry), supervisor=self.supervisor,
             blobs=place, signer=signer, ephemeral=self._ephemeral, live_logs=LiveLogs(url=f"{self.root_url}/live", mounted=True),
             local_url=f"http://{_local(settings.host)}:{self.port}",
         )  # fmt: skip
         self.shared = shared
+        metrics.show(self.registry, shared)
         for name in enabled:
             services.add(shared, name)
         self._mount(shared)
@@ -125,7 +127,7 @@ class Box:
         self.front.mount("/references/", references.handle)
         self.front.mount("/schemas/", references.handle)
         self.front.mount("/live/", shared.live_logs.handle)
-        self.front.mount("/metrics", metrics.handler(shared))
+        self.front.mount("/metrics", metrics.handler(self.registry))
         self.front.mount("/__heartbeat__", metrics.heartbeat(shared))
         self.front.mount("/__lbheartbeat__", metrics.lbheartbeat)
         self.front.mount("/__version__", metrics.version)

@@ -1,13 +1,17 @@
-"""Counts of calls, and the instance's own monitoring pages: `/metrics`, `/__heartbeat__`, `/__version__`."""
+"""What is measured of an instance, and its own monitoring pages: `/metrics`, `/__heartbeat__`, `/__version__`."""
 
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import tcbox
 from tcbox.api import wire
 from tcbox.api.declare import Method
+from tcbox.runtime import Histogram, Registry
+from tcbox.runtime.exposed import expose
+from tcbox.runtime.metrics import CONTENT_TYPE, Sample
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -15,56 +19,45 @@ if TYPE_CHECKING:
     from tcbox.api.front import Mounted
     from tcbox.box.services import Shared
 
-_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
-
 
 class Meter:
-    """Counts calls by service, method and status, with their duration."""
+    """Counts calls by service, method and status, and how long they took."""
 
-    def __init__(self) -> None:
-        self.calls: dict[tuple[Method, int], int] = {}
-        self.seconds: dict[Method, list[float]] = {}
+    def __init__(self, registry: Registry) -> None:
+        self._calls: dict[tuple[Method, int], int] = {}
+        self._seconds: Histogram = registry.histogram("tcbox_call_seconds", "How long API calls took.", ("service", "method"))
+        registry.computed("tcbox_calls_total", "API calls answered.", ("service", "method", "status"), self._samples, "counter")
 
     def called(self, method: Method, status: int, seconds: float) -> None:
         """One call was answered."""
         key = (method, status)
-        self.calls[key] = self.calls.get(key, 0) + 1
-        row = self.seconds.get(method)
-        if row is None:
-            row = self.seconds[method] = [0.0] * (len(_BUCKETS) + 2)
-        row[-1] += seconds
-        for index, bound in enumerate(_BUCKETS):
-            if seconds <= bound:
-                row[index] += 1
-                return
-        row[len(_BUCKETS)] += 1
+        self._calls[key] = self._calls.get(key, 0) + 1
+        self._seconds.observe(seconds, method.service, method.name)
 
-    def lines(self) -> list[str]:
-        """In Prometheus' text format."""
-        made = ["# HELP tcbox_calls_total API calls answered.", "# TYPE tcbox_calls_total counter"]
-        made += [f'tcbox_calls_total{{service="{m.service}",method="{m.name}",status="{status}"}} {count}' for (m, status), count in self.calls.items()]
-        made += ["# HELP tcbox_call_seconds How long API calls took.", "# TYPE tcbox_call_seconds histogram"]
-        for method, row in self.seconds.items():
-            labels, total = f'service="{method.service}",method="{method.name}"', 0.0
-            for bound, count in zip((*map(str, _BUCKETS), "+Inf"), row[:-1], strict=True):
-                total += count
-                made.append(f'tcbox_call_seconds_bucket{{{labels},le="{bound}"}} {total:.0f}')
-            made += [f"tcbox_call_seconds_sum{{{labels}}} {row[-1]:.6f}", f"tcbox_call_seconds_count{{{labels}}} {total:.0f}"]
-        return made
+    def _samples(self) -> Iterator[Sample]:
+        for (method, status), count in self._calls.items():
+            yield (method.service, method.name, str(status)), count
 
 
-def handler(shared: Shared) -> Mounted:
+def show(registry: Registry, shared: Shared) -> None:
+    """Have the registry show how services, loops and statements are doing."""
+    expose(registry, shared.supervisor)
+    stats = shared.database.stats
+    registry.computed("tcbox_queries_total", "Named statements run.", ("query",), lambda: [((name,), stat.calls) for name, stat in list(stats.items())], "counter")
+    registry.computed(
+        "tcbox_query_seconds_total", "Time spent in named statements.", ("query",),
+        lambda: [((name,), stat.seconds) for name, stat in list(stats.items())], "counter",
+    )  # fmt: skip
+    registry.computed("tcbox_memory_peak_bytes", "Largest resident memory so far.", (), lambda: [((), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)])
+
+
+def handler(registry: Registry) -> Mounted:
     """What answers `/metrics`."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
-        lines = shared.meter.lines() if isinstance(shared.meter, Meter) else []
-        lines += ["# HELP tcbox_service_healthy Whether a service is healthy.", "# TYPE tcbox_service_healthy gauge"]
-        lines += [f'tcbox_service_healthy{{service="{name}"}} {int(not shared.supervisor.faults(name))}' for name in shared.apis]
-        lines += ["# HELP tcbox_memory_peak_bytes Largest resident memory so far.", "# TYPE tcbox_memory_peak_bytes gauge"]
-        lines += [f"tcbox_memory_peak_bytes {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}"]
-        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+        return web.Response(body=registry.render().encode(), headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
 
     return handle
 

@@ -48,7 +48,7 @@ class Shared:
 
     Attributes:
         local_url: by which this machine reaches the instance, whatever its root URL is.
-        running: the services that run now, by name.
+        running: the services as they were last started, by name.
         apis, exchanges: the declarations of those that belong to the instance.
     """
 
@@ -196,7 +196,7 @@ class Reachable:
         shared, service = self._shared, self._service
         await service.start(stack)
         shared.running[self.name] = service
-        stack.callback(shared.running.pop, self.name, None)
+        # not taken out when it stops: while auth is made anew, the others go on with what it knew
         monitoring = service.monitoring(lambda: shared.supervisor.uptime(self.name), lambda: shared.supervisor.faults(self.name))
         handlers = service.api.bind(monitoring, *service.families())
         dispatcher = Dispatcher(service.api, handlers, shared.schemas, shared, clock=shared.clock, meter=shared.meter)

@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from binascii import b2a_base64
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 LONGEST = 4096  # characters of a header, or of a resource with a bewit
@@ -27,8 +27,7 @@ class HawkError(ValueError):
     """A request is not signed as it should be; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class HawkHeader:
+class HawkHeader(NamedTuple):
     """What an `Authorization: Hawk …` header says. `ts` is in seconds since the epoch; `hash` is the body's."""
 
     id: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from tcbox.scopes import Rendered, ScopeSet, satisfied
+from tcbox.scopes import Expression, Rendered, ScopeSet, satisfied
 
 Expand = Callable[[Iterable[str]], ScopeSet]
 
@@ -24,8 +24,7 @@ _REASONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """What of a request is signed. `resource` is path and query, as sent; host and port are as the client sees them."""
 
     method: str
@@ -68,6 +67,10 @@ class LazyScopes:
         self._expand = expand
         self._expanded: ScopeSet | None = None
 
+    def allow(self, expression: Expression, params: Mapping[str, Any]) -> bool:
+        """Whether the caller satisfies a scope expression for these parameters; raises ExpressionError if they do not fit it."""
+        return expression.satisfied(self.base, params) or (self._expand is not None and expression.satisfied(self.expanded, params))
+
     def satisfied(self, rendered: Rendered) -> bool:
         """Whether the caller satisfies a rendered scope expression."""
         return satisfied(self.base, rendered) or (self._expand is not None and satisfied(self.expanded, rendered))
@@ -83,8 +86,7 @@ class LazyScopes:
         return f"LazyScopes({list(self.base)!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(NamedTuple):
     """The request is who it says it is, or anonymous.
 
     Attributes:

@@ -5,37 +5,29 @@ Each call of the API is decided so; an expression is rendered whole only to tell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from tcbox.scopes import templates
 from tcbox.scopes.sets import ScopeSet
+from tcbox.scopes.templates import Params
 
-Params = Mapping[str, Any]
 Check = Callable[[ScopeSet, Params], bool | None]
 """Whether the scopes satisfy the expression for these parameters; None where a condition asks for nothing."""
 
-Compiled = Callable[[Any], Callable[[Params], Any]]
 
-
-def compile(template: Any, part: Compiled) -> Check:  # noqa: A001 - as in re.compile
-    """The check of a template that is well-formed.
-
-    Args:
-        part: compiles a scope, or a loop, into what renders it: to text, or to a list of texts.
-    """
+def compile(template: Any) -> Check:  # noqa: A001 - as in re.compile
+    """The check of a template that is well-formed."""
     if isinstance(template, str):
-        render = part(template)
-        return lambda scopes, params: scopes.satisfies(render(params))
+        fill = templates.scope(template)
+        return lambda scopes, params: scopes.satisfies(fill(params))
     if "AllOf" in template:
-        return _all([compile(each, part) for each in template["AllOf"]])
+        return _all([_loop(each, every=True) if "for" in each else compile(each) for each in template["AllOf"]])
     if "AnyOf" in template:
-        return _any([_among(each, part) for each in template["AnyOf"]])
-    if "for" in template:
-        loop = part(template)
-        return lambda scopes, params: scopes.satisfies_all(loop(params))
-    choose = part(template["if"])
-    then, other = (compile(template[key], part) if key in template else _nothing for key in ("then", "else"))
-    return lambda scopes, params: (then if choose(params) else other)(scopes, params)
+        return _any([_loop(each, every=False) if "for" in each else compile(each) for each in template["AnyOf"]])
+    name = template["if"]
+    then, other = (compile(template[key]) if key in template else _nothing for key in ("then", "else"))
+    return lambda scopes, params: (then if templates.truth(params, name) else other)(scopes, params)
 
 
 def _nothing(_: ScopeSet, __: Params) -> None:
@@ -58,5 +50,22 @@ def _any(checks: list[Check]) -> Check:
             if each(scopes, params):
                 return True
         return False
+
+    return check
+
+
+def _loop(template: dict[str, str], *, every: bool) -> Check:
+    """Whether every scope of a loop is there, or any."""
+    variable, source = template["for"], template["in"]
+    fill = templates.scope(template["each"])
+
+    def check(scopes: ScopeSet, params: Params) -> bool:
+        values = templates.values(params, source)
+        if values:
+            inner = dict(params)
+            for inner[variable] in values:
+                if scopes.satisfies(fill(inner)) is not every:
+                    return not every
+        return every
 
     return check

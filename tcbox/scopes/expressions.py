@@ -8,24 +8,17 @@ Source: the published references, and Taskcluster's manual on API methods.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from tcbox.scopes import checks, templates
 from tcbox.scopes.sets import ScopeSet
+from tcbox.scopes.templates import ExpressionError, Params
+
+__all__ = ["Expression", "ExpressionError", "Params", "Rendered", "compile", "satisfied", "satisfying", "unsatisfied"]
 
 Rendered = str | dict[str, list[Any]]
-Params = Mapping[str, Any]
 _Render = Callable[[Params], Any]  # gives a rendered expression, None for nothing, or a list to be spliced in
-
-_NAME = r"[a-zA-Z]\w*(?:\.[a-zA-Z]\w*)*"
-_PLACE = re.compile(rf"<({_NAME})>", re.ASCII)
-_WHOLE_NAME = re.compile(_NAME, re.ASCII)
-
-
-class ExpressionError(ValueError):
-    """A template is not a scope expression, or its parameters do not fit it."""
-
 
 class Expression:
     """A compiled template.
@@ -33,20 +26,33 @@ class Expression:
     Attributes:
         template: the JSON it was made from.
         params: the names of the parameters it needs, dotted where it reaches into an object.
+        conditional: whether it may turn out that nothing is needed.
     """
 
-    __slots__ = ("params", "render", "template")
+    __slots__ = ("_check", "conditional", "params", "render", "template")
 
     def __init__(self, template: Any) -> None:
         self.template = template
         needs: set[str] = set()
         made = _compile(template, needs, frozenset(), root=True)
         self.params = frozenset(needs)
+        self.conditional = isinstance(template, dict) and "if" in template
         self.render: Callable[[Params], Rendered | None] = _guarded(made, template, self.params)
         """The expression for these parameters, or None when nothing is needed.
 
         Raises ExpressionError, which names the parameters that are missing or of the wrong type.
         """
+        self._check = checks.compile(template)
+
+    def satisfied(self, scopes: ScopeSet, params: Params) -> bool:
+        """Whether the scopes satisfy the expression for these parameters, found out without rendering more than that needs.
+
+        Raises ExpressionError, which names the parameters that are missing or of the wrong type.
+        """
+        try:
+            return self._check(scopes, params) is not False
+        except (ExpressionError, KeyError, TypeError) as error:
+            raise _explained(error, self.template, self.params, params) from None
 
     def __repr__(self) -> str:
         return f"Expression({self.template!r})"
@@ -117,28 +123,9 @@ def _compile(template: Any, needs: set[str], bound: frozenset[str], *, root: boo
     )
 
 
-def _string(template: str, needs: set[str], bound: frozenset[str]) -> _Render:
-    pieces = _PLACE.split(template)
-    names = pieces[1::2]
-    needs.update(name for name in names if name not in bound)
-    if not names:
-        return lambda _: template
-    if len(names) == 1 and "." not in names[0]:
-        before, name, after = pieces
-
-        def render_one(params: Params) -> str:
-            value = params[name]
-            return before + (value if type(value) is str else _text(value, name)) + after
-
-        return render_one
-
-    def render_more(params: Params) -> str:
-        made = pieces.copy()
-        for place in range(1, len(made), 2):
-            made[place] = _text(_value(params, made[place]), made[place])
-        return "".join(made)
-
-    return render_more
+def _string(template: str, needs: set[str], bound: frozenset[str]) -> templates.Scope:
+    needs.update(name for name in templates.names(template) if name not in bound)
+    return templates.scope(template)
 
 
 def _combination(template: dict[str, Any], key: str, needs: set[str], bound: frozenset[str]) -> _Render:
@@ -163,19 +150,14 @@ def _combination(template: dict[str, Any], key: str, needs: set[str], bound: fro
 
 def _loop(template: dict[str, Any], needs: set[str], bound: frozenset[str]) -> _Render:
     variable, source, each = template["for"], _parameter(template["in"], "in", needs, bound), template["each"]
-    if not isinstance(variable, str) or not _WHOLE_NAME.fullmatch(variable) or not isinstance(each, str):
+    if not templates.is_name(variable) or not isinstance(each, str):
         raise ExpressionError(f"{template!r}: 'for' takes a name, 'each' one scope")
     part = _compile(each, needs, bound | {variable}, root=False)
 
     def render(params: Params) -> list[Any]:
-        values = _value(params, source)
-        if not isinstance(values, (list, tuple)):
-            raise ExpressionError(f"parameter '{source}' must be a list, not {values!r}")
-        if each == f"<{variable}>":
-            return [value if type(value) is str else _text(value, variable) for value in values]
         inner = dict(params)
         made = []
-        for inner[variable] in values:
+        for inner[variable] in templates.values(params, source):
             made.append(part(inner))
         return made
 
@@ -189,55 +171,40 @@ def _condition(template: dict[str, Any], needs: set[str], bound: frozenset[str])
         branches[False] = _compile(template["else"], needs, bound, root=True)
 
     def render(params: Params) -> Any:
-        value = _value(params, name)
-        if value is not True and value is not False:
-            raise ExpressionError(f"parameter '{name}' must be true or false, not {value!r}")
-        return branches[value](params)
+        return branches[templates.truth(params, name)](params)
 
     return render
 
 
 def _parameter(name: Any, key: str, needs: set[str], bound: frozenset[str]) -> str:
-    if not isinstance(name, str) or not _WHOLE_NAME.fullmatch(name):
+    if not isinstance(name, str) or not templates.is_name(name):
         raise ExpressionError(f"'{key}' takes the name of a parameter, not {name!r}")
     if name not in bound:
         needs.add(name)
     return name
 
 
-def _value(params: Params, name: str) -> Any:
-    if "." not in name:
-        return params[name]
-    value: Any = params
-    for step in name.split("."):
-        value = value[step]
-    return value
-
-
-def _text(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(int(value)) if value == int(value) else repr(value)
-    raise ExpressionError(f"parameter '{name}' must be text or a number, not {value!r}")
-
-
 def _guarded(render: _Render, template: Any, needs: frozenset[str]) -> _Render:
     def guarded(params: Params) -> Any:
         try:
             return render(params)
-        except ExpressionError as error:
-            raise ExpressionError(f"cannot render the scope expression {template!r}: {error}") from None
-        except (KeyError, TypeError):
-            missing = ", ".join(f"'{name}'" for name in sorted(needs) if not _present(params, name))
-            raise ExpressionError(f"cannot render the scope expression {template!r}: give the parameter {missing}") from None
+        except (ExpressionError, KeyError, TypeError) as error:
+            raise _explained(error, template, needs, params) from None
 
     return guarded
 
 
+def _explained(error: Exception, template: Any, needs: frozenset[str], params: Params) -> ExpressionError:
+    """What the author of a method is told of parameters that do not fit."""
+    if isinstance(error, ExpressionError):
+        return ExpressionError(f"cannot render the scope expression {template!r}: {error}")
+    missing = ", ".join(f"'{name}'" for name in sorted(needs) if not _present(params, name))
+    return ExpressionError(f"cannot render the scope expression {template!r}: give the parameter {missing}")
+
+
 def _present(params: Params, name: str) -> bool:
     try:
-        _value(params, name)
+        templates.value_of(params, name)
     except (KeyError, TypeError):
         return False
     return True

@@ -59,7 +59,7 @@ class GroupPage {
         ["Scheduler", schedulerId], ["Expires", expires && ago(expires)],
         ["Sealed", sealed ? el("span", {}, ago(sealed), "; no task can be added") : "no; tasks can be added"],
       ]),
-      el("p", { class: "buttons" },
+      el("p", { class: "buttons group-buttons" },
         button("Cancel all", () => this.act("cancel", "Cancel all tasks of this group that are not done?")),
         !sealed && button("Seal", () => this.act("seal", "Seal this group? No task can be added to it afterwards."))),
     ]);
@@ -106,6 +106,6 @@ class GroupPage {
   row({ status, task }) {
     const run = status.runs.at(-1);
     return [badge(status.state), taskLink(status.taskId, task.metadata.name), el("code", {}, status.taskQueueId), run ? String(run.runId) : "–",
-      run?.started ? (run.resolved ? took(run.started, run.resolved) : el("span", { class: "hint" }, "since ", ago(run.started))) : "–"];
+      run?.started ? (run.resolved ? took(run.started, run.resolved) : el("span", { class: "hint" }, "started ", ago(run.started))) : "–"];
   }
 }

@@ -14,7 +14,7 @@ export function told(refusal) {
   const notice = el("div", { class: "notice" },
     el("div", { class: "words" },
       title && el("strong", {}, title),
-      el("p", {}, refusal.message),
+      refusal.message.split(/^```$/m).map((part, at) => part.trim() && el(at % 2 ? "pre" : "p", {}, part.trim())),
       refusal.details && el("details", {}, el("summary", {}, "More"), el("pre", {}, refusal.details))),
     mayHelp && el("button", { type: "button", onclick: () => document.getElementById("sign-in").showModal() }, "Sign in"),
     el("button", { type: "button", onclick: () => notice.remove() }, "Dismiss"));

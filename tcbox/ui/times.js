@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 
 function distance(then) {
   const seconds = (then - Date.now()) / 1000;
