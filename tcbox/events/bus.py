@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,21 @@ class Event:
     cc: tuple[str, ...]
     payload: Any
     time: int
+
+
+class Message(NamedTuple):
+    """A message to be published.
+
+    Attributes:
+        key: the values of the routing key's words.
+        payload: what the exchange's schema describes, as JSON text.
+        routes: custom routes; subscribers bind to them as `route.<route>`.
+    """
+
+    exchange: Exchange
+    key: Mapping[str, Any]
+    payload: str
+    routes: Sequence[str] = ()
 
 
 Handler = Callable[[Event], Awaitable[None]]
@@ -96,15 +111,22 @@ class Bus:
             routes: custom routes; subscribers bind to them as `route.<route>`.
             key: the values of the routing key's words.
         """
-        routes = list(routes)
-        await tx.execute(
-            sql.add_event,
-            exchange=exchange.address,
-            routing_key=exchange.routing_key(key),
-            cc=_encode(routes).decode() if routes else "[]",
-            payload=_encode(message).decode(),
-            created=tx.now,
-        )
+        await self.publish_all(tx, (Message(exchange, key, _encode(message).decode(), list(routes)),))
+
+    async def publish_all(self, tx: db.Tx, messages: Sequence[Message]) -> None:
+        """Write messages into the outbox, in their order, in the transaction whose change they announce."""
+        if len(messages) == 2:  # as of most changes that are announced more than once, so these have a statement
+            (exchange_1, key_1, payload_1, routes_1), (exchange_2, key_2, payload_2, routes_2) = messages
+            await tx.execute(
+                sql.add_two_events, created=tx.now,
+                exchange_1=exchange_1.address, routing_key_1=exchange_1.routing_key(key_1), cc_1=_cc(routes_1), payload_1=payload_1,
+                exchange_2=exchange_2.address, routing_key_2=exchange_2.routing_key(key_2), cc_2=_cc(routes_2), payload_2=payload_2,
+            )  # fmt: skip
+        else:
+            for exchange, key, payload, routes in messages:
+                await tx.execute(
+                    sql.add_event, exchange=exchange.address, routing_key=exchange.routing_key(key), cc=_cc(routes), payload=payload, created=tx.now
+                )
         tx.after_commit(self._tail.wake)
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
@@ -226,6 +248,10 @@ class Bus:
             sql.expire_events, before=now - self._retention, until=2**62 if slowest is None else slowest,
             abandoned=now - self._kept_unseen, limit=_EXPIRED_AT_ONCE,
         )  # fmt: skip
+
+
+def _cc(routes: Sequence[str]) -> str:
+    return _encode(routes).decode() if routes else "[]"
 
 
 def _event(row: db.Row) -> Event:

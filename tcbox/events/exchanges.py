@@ -6,7 +6,8 @@ Source: the Taskcluster conventions for Pulse messages (topic exchanges, routing
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -21,9 +22,13 @@ class Key:
     constant: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Exchange:
-    """One topic exchange: its messages' schema and the words of their routing keys."""
+    """One topic exchange: its messages' schema and the words of their routing keys.
+
+    Attributes:
+        address: the full name, as on an AMQP server.
+    """
 
     service: str
     exchange: str
@@ -32,29 +37,40 @@ class Exchange:
     description: str
     schema: str
     keys: tuple[Key, ...]
+    address: str = field(init=False)
+    _form: str = field(init=False, repr=False)
+    _variable: tuple[str, ...] = field(init=False, repr=False)
 
-    @property
-    def address(self) -> str:
-        """The full name, as on an AMQP server."""
-        return f"exchange/taskcluster-{self.service}/v1/{self.exchange}"
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "address", f"exchange/taskcluster-{self.service}/v1/{self.exchange}")
+        put(self, "_form", ".".join("%s" if key.constant is None else key.constant.replace("%", "%%") for key in self.keys))
+        put(self, "_variable", tuple(key.name for key in self.keys if key.constant is None))
 
-    def routing_key(self, values: dict[str, Any]) -> str:
+    def routing_key(self, values: Mapping[str, Any]) -> str:
         """The routing key for these values.
 
         Raises ValueError when a required word is missing, or a word that is one word has a dot in it.
         """
-        words = []
+        words = [values.get(name) for name in self._variable]
+        if None in words:
+            self._refuse_missing(values)
+            words = ["_" if word is None else word for word in words]
+        made = self._form % tuple(words)
+        if made.count(".") >= len(self.keys):
+            self._refuse_dots(values)
+        return made
+
+    def _refuse_missing(self, values: Mapping[str, Any]) -> None:
         for key in self.keys:
-            value = key.constant if key.constant is not None else values.get(key.name)
-            if value is None:
-                if key.required:
-                    raise ValueError(f"{self.address}: the routing key needs {key.name}")
-                value = "_"
-            word = str(value)
-            if "." in word and not key.multiple_words:
+            if key.required and key.constant is None and values.get(key.name) is None:
+                raise ValueError(f"{self.address}: the routing key needs {key.name}")
+
+    def _refuse_dots(self, values: Mapping[str, Any]) -> None:
+        for key in self.keys:
+            word = str(values.get(key.name))
+            if "." in word and not key.multiple_words and key.constant is None:
                 raise ValueError(f"{self.address}: {key.name} is one word of the routing key and cannot hold a dot: {word!r}")
-            words.append(word)
-        return ".".join(words)
 
 
 class Exchanges:

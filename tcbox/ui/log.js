@@ -28,6 +28,8 @@ export class LogView {
     this.plain = "";
     this.style = null;
     this.block = null;
+    this.due = null;
+    this.box.hidden = true;
     this.tail = el("div", { class: "tail" });
     this.top = el("div", { class: "cut", hidden: true });
     this.box.replaceChildren(this.top, this.tail);
@@ -57,6 +59,12 @@ export class LogView {
     }
     for (const line of lines) this.line(line);
     this.flush();
+    this.due ??= setTimeout(() => this.settle(), 100);
+  }
+
+  settle() {
+    this.due = null;
+    this.box.hidden = !this.lines && !this.rest;
     this.tail.replaceChildren(...this.nodes(this.rest)[0]);
     this.count.textContent = `${this.lines.toLocaleString("en")} lines`;
     this.scroll();

@@ -2,8 +2,10 @@
 
 A log of many pages is copied into the database by a checkpoint on a connection and a thread of its own, while
 transactions go on; what they added meanwhile is copied by the writer between two batches, which takes a few
-milliseconds and lets the log start anew. A log that has grown all the same, because a reader held an old snapshot, is
-cut; close to the limit, writers wait once for that reader.
+milliseconds and lets the log start anew. SQLite brings the database to the disk only when all of the log has been
+copied, that is in the writer's thread; so the checkpoint's thread does it before, for by far the most of the pages. A
+log that has grown all the same, because a reader held an old snapshot, is cut; close to the limit, writers wait once
+for that reader.
 
 How far the log reaches is read from its file: a frame belongs to it when it bears the salts of the log's header
 (https://www.sqlite.org/fileformat2.html#the_write_ahead_log).
@@ -32,9 +34,10 @@ class WriteAheadLog:
     """The log of one database; `connect` opens a further connection to it."""
 
     def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._database_path = path
         self._path = Path(f"{path}-wal")
         self._connect = connect
-        self._file = -1
+        self._file = self._database = -1
         self._wanted = threading.Event()
         self._closing = False
         self._running = False
@@ -48,6 +51,7 @@ class WriteAheadLog:
     def start(self) -> None:
         """Begin to watch over the log; the database has been written to, so that its file is there."""
         self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        self._database = os.open(self._database_path, os.O_RDONLY | os.O_CLOEXEC)
         self._thread.start()
 
     def close(self) -> None:
@@ -59,6 +63,12 @@ class WriteAheadLog:
         self._thread.join()
         os.close(self._file)
         self._file = -1
+
+    def release(self) -> None:
+        """Let go of the database's file, after every connection to it: this takes its locks from all of the process."""
+        if self._database >= 0:
+            os.close(self._database)
+            self._database = -1
 
     def due(self) -> bool:
         """Whether the writer must call `tend` before its next batch; wakes the checkpoint's thread when needed."""
@@ -111,7 +121,8 @@ class WriteAheadLog:
                 self._wanted.clear()
                 try:
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                except sqlite3.Error as error:
+                    os.fdatasync(self._database)
+                except (sqlite3.Error, OSError) as error:
                     log.get("db").warning("a checkpoint failed: %s", error, extra={"file": str(self._path)})
                 self._catch_up = True
                 self._running = False

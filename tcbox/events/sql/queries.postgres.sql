@@ -6,6 +6,19 @@ FROM (SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint) << 20 AS first) 
 LEFT JOIN events ON events.id >= mine.first AND events.id < mine.first + 1048576
 GROUP BY mine.first
 
+-- name: add_two_events
+-- Write two messages into the outbox, in this order; their ids are the transaction's, as with one.
+WITH next AS (
+  SELECT coalesce(max(events.id) + 1, mine.first) AS id
+  FROM (SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint) << 20 AS first) AS mine
+  LEFT JOIN events ON events.id >= mine.first AND events.id < mine.first + 1048576
+  GROUP BY mine.first
+)
+INSERT INTO events (id, exchange, routing_key, cc, payload, created)
+SELECT id, :exchange_1, :routing_key_1, :cc_1, :payload_1, CAST(:created AS bigint) FROM next
+UNION ALL
+SELECT id + 1, :exchange_2, :routing_key_2, :cc_2, :payload_2, CAST(:created AS bigint) FROM next
+
 -- name: events_after
 -- The messages that follow an id, oldest first, up to the first that a transaction still under way may precede.
 SELECT id, exchange, routing_key, cc, payload, created FROM events

@@ -3,6 +3,11 @@
 INSERT INTO events (exchange, routing_key, cc, payload, created)
 VALUES (:exchange, :routing_key, :cc, :payload, :created)
 
+-- name: add_two_events
+-- Write two messages into the outbox, in this order.
+INSERT INTO events (exchange, routing_key, cc, payload, created)
+VALUES (:exchange_1, :routing_key_1, :cc_1, :payload_1, :created), (:exchange_2, :routing_key_2, :cc_2, :payload_2, :created)
+
 -- name: events_after
 -- The messages that follow an id, oldest first.
 SELECT id, exchange, routing_key, cc, payload, created FROM events

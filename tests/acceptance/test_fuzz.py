@@ -1,0 +1,279 @@
+"""Every published method, called with odd parameters and with bodies right, nearly right and broken, answers as it should."""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis_jsonschema import from_schema
+
+from tests.support.box import Box
+from tcbox import ids
+from tcbox.credentials import hawk
+
+SERVICES = ("auth", "queue", "secrets", "object")
+EXAMPLES = 10
+"""Calls of each method by each kind of caller."""
+CONFIG = """
+log: {level: warning}
+workers:
+  docker: {enabled: false}
+  host: {enabled: false}
+  builtin: {enabled: false}
+"""
+ODD = (
+    "a", "a/b", "..", "../../x", "%", "%00", "\0", "é", "\u2028", " ", "\n", "\\", '"', "<script>", "{}", "-1", "0", "007", "9" * 25, "9" * 5000, "1e9",
+    "x" * 3000, "static/taskcluster/root", "anonymous", "hook-id:*", "*", "**", "public/a.txt", "constructor", "true", "null", "read-only", "client", "proj-x",
+)  # fmt: skip
+TOKENS = ("", "x", "W10", "WzFd", "WyJhIl0", "Wy0xXQ", "WzE4NDQ2NzQ0MDczNzA5NTUxNjE2XQ", "WzEsMTg0NDY3NDQwNzM3MDk1NTE2MTZd", "WyJcdTAwMDAiXQ", "W1tbW1s" * 500, "é", "=")
+NUMBERS = ("0", "1", "1000", "-1", "1.5", "", "x", "9" * 15, "9" * 400, "9" * 5000)
+RAW = (
+    b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":"\\ud800"}', b'{"a":1e999}', b'{"a":' + b"9" * 5000 + b"}", b"[" * 200_000, b"[" * 240 + b"]" * 240,
+    b"[" * 900 + b"]" * 900, b'{"x":' * 500 + b"1" + b"}" * 500, b'{"a":1,"a":2}', b"\xef\xbb\xbf{}", b'{"\\u0000":"\\u0000"}', b"NaN",
+)  # fmt: skip
+
+
+def stamp(seconds: float) -> str:
+    """A time so far from now, as the API writes it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+class Api:
+    """A running instance, asked over HTTP, and what it publishes of itself."""
+
+    def __init__(self, box: Box) -> None:
+        self.port = box.port
+        self.credentials = box.info["credentials"]
+        self._connection: http.client.HTTPConnection | None = None
+        self._resolved: dict[str, Any] = {}
+        self.methods = {
+            name: [entry for entry in self.get(f"/references/{name}/v1/api.json")["entries"] if entry["type"] == "function"] for name in SERVICES
+        }
+
+    def get(self, path: str) -> Any:
+        return json.loads(self.send("GET", path, None, {})[1])
+
+    def send(self, verb: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float = 30) -> tuple[int, bytes]:
+        connection = self._connection or http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.timeout, self._connection = seconds, None
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        try:
+            connection.request(verb, path, body, headers)
+            reply = connection.getresponse()
+            answer = reply.status, reply.read()
+        except BaseException:
+            connection.close()
+            raise
+        if reply.will_close:
+            connection.close()
+        else:
+            self._connection = connection
+        return answer
+
+    def call(self, verb: str, path: str, body: bytes | None = None, *, signed: bool = True, kind: str | None = "application/json") -> tuple[int, bytes]:
+        headers = {} if body is None or kind is None else {"Content-Type": kind}
+        if signed:
+            url = f"http://127.0.0.1:{self.port}{path}"
+            headers["Authorization"] = hawk.sign_header(
+                self.credentials["clientId"], self.credentials["accessToken"], method=verb, url=url, now_ms=int(time.time() * 1000)
+            )
+        patient = "/claim-work/" in path
+        try:
+            return self.send(verb, path, body, headers, 0.2 if patient else 30)
+        except TimeoutError:
+            if patient:
+                return 200, b"{}"
+            raise
+
+    def made(self, verb: str, path: str, body: Any = None) -> Any:
+        status, answer = self.call(verb, path, None if body is None else json.dumps(body).encode())
+        assert status < 300, answer
+        return json.loads(answer) if answer else None
+
+    def schema(self, service: str, name: str) -> Any:
+        """A published schema with all references filled in."""
+        return self._inlined(f"/schemas/{service}/{name.removesuffix('#')}")
+
+    def _inlined(self, path: str) -> Any:
+        if path not in self._resolved:
+            document = self.get(path)
+            self._resolved[path] = {key: self._fill(value, path, document) for key, value in document.items() if key not in ("$id", "$schema")}
+        return self._resolved[path]
+
+    def _fill(self, value: Any, base: str, document: Any) -> Any:
+        if isinstance(value, list):
+            return [self._fill(each, base, document) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(value.get("$ref"), str):
+            place, _, pointer = value["$ref"].partition("#")
+            found = document if not place else self._inlined(place if place.startswith("/") else f"{base.rpartition('/')[0]}/{place}")
+            for part in filter(None, pointer.split("/")):
+                found = found[part]
+            return self._fill(found, base, document) if not place else found
+        return {key: self._fill(each, base, document) for key, each in value.items() if key not in ("format", "default", "description", "title")}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    """An instance with one of each thing."""
+    box = Box(Path(tmp_path_factory.mktemp("fuzz")), CONFIG).start()
+    try:
+        api = Api(box)
+        api.known = plant(api)
+        yield api
+        assert box.alive(), box.log_tail()
+    finally:
+        box.stop()
+
+
+def plant(api: Api) -> dict[str, tuple[str, ...]]:
+    """Make one of each thing; the values of parameters that lead to them."""
+    task, running = ids.slugid(), ids.slugid()
+    definition = {
+        "taskQueueId": "prov/wt", "created": stamp(0), "deadline": stamp(3600), "payload": {},
+        "metadata": {"name": "n", "description": "d", "owner": "a@example.com", "source": "https://example.com/"},
+    }  # fmt: skip
+    for each in (task, running):
+        api.made("PUT", f"/api/queue/v1/task/{each}", definition)
+    api.made("POST", f"/api/queue/v1/task/{running}/runs/0/claim", {"workerGroup": "wg", "workerId": "w"})
+    reference = {"storageType": "reference", "url": "https://example.com/", "expires": stamp(3600), "contentType": "text/html"}
+    api.made("POST", f"/api/queue/v1/task/{running}/runs/0/artifacts/public%2Fa.txt", reference)
+    api.made("PUT", "/api/secrets/v1/secret/s", {"secret": {}, "expires": stamp(3600)})
+    api.made("PUT", "/api/auth/v1/clients/c", {"expires": stamp(3600), "description": ""})
+    api.made("PUT", "/api/auth/v1/roles/r", {"scopes": ["a*"], "description": ""})
+    upload = {"projectId": "p", "uploadId": ids.slugid(), "expires": stamp(3600), "hashes": {}}
+    inline = {"dataInline": {"contentType": "text/plain", "objectData": "eHh4"}}
+    api.made("PUT", "/api/object/v1/upload/o", {**upload, "proposedUploadMethods": inline})
+    api.made("POST", "/api/object/v1/finish-upload/o", {**upload, "hashes": {}} | {"hashes": {}})
+    return {
+        "taskId": (task, running), "taskGroupId": (task, running), "runId": ("0", "1"), "taskQueueId": ("prov/wt", "prov/other"), "name": ("public/a.txt", "s", "o"),
+        "provisionerId": ("prov",), "workerType": ("wt",), "workerGroup": ("wg",), "workerId": ("w",), "clientId": ("c", "static/taskcluster/root"),
+        "roleId": ("r", "anonymous"), "entityType": ("client",), "entityId": ("c",), "level": ("read-only", "read-write"), "project": ("p",),
+    }  # fmt: skip
+
+
+LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(ODD)
+JSON = st.recursive(LEAF, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), below, max_size=3), max_leaves=6)
+TIME = st.sampled_from((stamp(1), stamp(3000), stamp(86400 * 300), stamp(-86400), "2030-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "0000-00-00T00:00:00Z", "x"))
+
+
+@st.composite
+def bodies(draw: st.DrawFn, fitting: st.SearchStrategy[Any]) -> bytes:
+    """A body that fits its schema but for times, mostly; or one with something changed in it; or one that is no JSON."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.sampled_from(RAW))
+    value = copy.deepcopy(draw(fitting))
+    if isinstance(value, dict):
+        for name in ("expires", "created", "deadline", "quarantineUntil"):
+            if name in value:
+                value[name] = stamp(5) if name == "created" else draw(TIME)
+        for _ in range(draw(st.integers(0, 2))):
+            key = draw(st.sampled_from([*value, "more"]))
+            if draw(st.booleans()):
+                value.pop(key, None)
+            else:
+                value[key] = draw(JSON)
+    return json.dumps(value).encode()
+
+
+@st.composite
+def paths(draw: st.DrawFn, service: str, entry: dict[str, Any], known: dict[str, tuple[str, ...]]) -> str:
+    """The path of a method, its parameters sensible or odd."""
+    path = entry["route"]
+    for name in entry["args"]:
+        value = draw(st.sampled_from(known.get(name, ODD)) if draw(st.integers(0, 3)) else st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), min_size=1))
+        path = path.replace(f"<{name}>", quote(value, safe="" if draw(st.booleans()) else "/%!*"))
+    query = {}
+    for name in entry.get("query", []):
+        if draw(st.booleans()):
+            query[name] = draw(st.sampled_from({"limit": NUMBERS, "continuationToken": TOKENS}.get(name, ODD)))
+    if draw(st.integers(0, 15)) == 0:
+        query[draw(st.sampled_from(("bewit", "more", "limit")))] = draw(st.sampled_from(ODD))
+    return f"/api/{service}/v1{path}" + (f"?{urlencode(query)}" if query else "")
+
+
+def check(entry: dict[str, Any], status: int, answer: bytes) -> None:
+    """An answer is no failure of the server, and if it is a refusal, one of the published form."""
+    text = answer.decode()
+    assert status < 500, text
+    assert "Traceback" not in text
+    assert 'File \\"' not in text
+    if status < 400:
+        return
+    body = json.loads(text)
+    if status == 424 and "code" not in body:  # an artifact that stands for an error
+        return
+    assert set(body) == {"code", "message", "requestInfo"}, text
+    assert body["code"].isalpha()
+    assert body["message"]
+    assert {"method", "params", "payload", "time"} == set(body["requestInfo"])
+    if body["code"] != "ResourceNotFound":
+        assert body["requestInfo"]["method"] in (entry["name"], entry["method"].upper()) or status in (400, 404), text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signed", [True, False], ids=["root", "nobody"])
+@pytest.mark.parametrize("service", SERVICES)
+def test_whatever_is_sent_is_answered_in_the_published_form(api: Api, service: str, signed: bool) -> None:
+    """No method answers 5xx, shows a traceback, or refuses in another form than the published one, whatever is sent to it."""
+    for entry in api.methods[service]:
+        try_out(api, service, entry, signed=signed)
+
+
+def try_out(api: Api, service: str, entry: dict[str, Any], *, signed: bool) -> None:
+    fitting = from_schema(api.schema(service, entry["input"])) if entry.get("input") else JSON
+    body = bodies(fitting) if entry["method"] != "get" else st.none() | bodies(JSON)
+    kinds = st.sampled_from(("application/json",) * 6 + ("application/json; charset=utf-8", "text/plain", "", None))
+
+    @seed(1)
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    )  # fmt: skip
+    @given(path=paths(service, entry, api.known), body=body, kind=kinds)
+    def one(path: str, body: bytes | None, kind: str | None) -> None:
+        status, answer = api.call(entry["method"].upper(), path, body, signed=signed, kind=kind)
+        check(entry, status, answer)
+
+    one()
+
+
+HEADS = (
+    b"GET /instance/status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n",
+    b"GET /blobs/a%0Aexpires=1?method=GET&sig=%ff HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /blobs/a?expires=x&method=GET&sig= HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"PUT /blobs/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
+    b"GET /ui/%00.js HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /ui/..%2f__init__.py HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /schemas/queue/v1/..%2f..%2f..%2fmodel.json HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /references/%00/v1/api.json HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /live/x/live.log HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: \xff\r\nAuthorization: Hawk id=\"\xff\"\r\n\r\n",
+    b"GET /api/auth/v1/clients/%ff%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /api/auth/v1/scopes/expand HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n{}{}{}",
+    b"POST /api/auth/v1/scopes/expand HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /api/auth/v1/scopes/expand HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+)
+
+
+@pytest.mark.parametrize("raw", HEADS, ids=range(len(HEADS)))
+def test_odd_requests_outside_of_the_api_are_refused(api: Api, raw: bytes) -> None:
+    """What no client would send is refused with a 4xx, or answered, but is no failure of the server."""
+    import socket
+
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+        connection.sendall(raw)
+        first = connection.recv(65536)
+    assert 200 <= int(first.split(b" ", 2)[1]) < 500, first
+    assert b"Traceback" not in first
