@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need besides Python: a Docker engine, PostgreSQL's server programs, busybox for images.
+# What the tests need besides Python: a Docker engine, PostgreSQL's server programs, busybox for images, Chromium.
 # Installed here when this is Debian and we are root; otherwise what is missing is named, and in CI that is an error.
 set -euo pipefail
 missing=()
@@ -8,6 +8,7 @@ command -v dockerd >/dev/null || missing+=(docker.io)
 have_postgres || missing+=(postgresql)
 command -v busybox >/dev/null && busybox 2>&1 | grep -q BusyBox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 || missing+=(busybox-static)
 command -v zstd >/dev/null || missing+=(zstd)
+command -v chromium >/dev/null || missing+=(chromium)
 
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -56,6 +56,17 @@ async def artifact(run: Run, session: aiohttp.ClientSession, task_id: str, name:
     return await fetch(session, url, target, what=f"the artifact {name} of task {task_id}", clock_sleep=run.clock.sleep)
 
 
+async def allowed(run: Run, task_id: str, name: str) -> None:
+    """Check that a run may have an artifact which was fetched before, for another run.
+
+    Raises DownloadError when it may not, or the artifact is no longer there.
+    """
+    try:
+        await run.http.call("queue", "latestArtifact", task_id, name)
+    except errors.ApiError as error:
+        raise DownloadError(f"The artifact {name} of task {task_id} cannot be had: {error}", permanent=error.status < 500) from error
+
+
 async def _url(run: Run, content: dict[str, Any]) -> str:
     if content["storageType"] == "error":
         raise DownloadError(f"The artifact is an error: {content['reason']}: {content['message']}", permanent=True)

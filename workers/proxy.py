@@ -7,6 +7,7 @@ Paths are as tasks know them: `/api/<service>/v1/…`, the older `/<service>/v1/
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import socket
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,17 @@ class Proxy:
     """Signs and passes on a task's requests.
 
     Reclaims are followed by themselves, since the run's present credentials sign each request.
+
+    Args:
+        guests: the network whose machines are answered, such as 172.18.0.0/16; None for all that can connect. The
+            address that the proxy itself listens at is not one of them: this machine's other programs, and containers
+            on other networks, can connect to it too.
     """
 
-    def __init__(self, run: Run, session: aiohttp.ClientSession) -> None:
+    def __init__(self, run: Run, session: aiohttp.ClientSession, *, guests: str | None = None) -> None:
         self._run, self._session = run, session
+        self._guests = None if guests is None else ipaddress.ip_network(guests)
+        self._host = ""
         self._own: Credentials | None = None
         self._runner: web.ServerRunner | None = None
 
@@ -53,7 +61,7 @@ class Proxy:
         runner = web.ServerRunner(web.Server(self._handle, access_log=None, auto_decompress=False), shutdown_timeout=0.5)
         await runner.setup()
         await web.SockSite(runner, sock).start()
-        self._runner = runner
+        self._runner, self._host = runner, host
         return int(sock.getsockname()[1])
 
     async def close(self) -> None:
@@ -69,6 +77,8 @@ class Proxy:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
+        if not self._admits(request.remote or ""):
+            return web.Response(status=403, text="This proxy serves one task, and the request does not come from there.\n")
         target = request.raw_path
         if target.startswith("/bewit"):
             return await self._bewit(request)
@@ -79,6 +89,9 @@ class Proxy:
         except ValueError as error:
             return web.Response(status=404, text=f"{error}\n")
         return await self._forward(request, url)
+
+    def _admits(self, peer: str) -> bool:
+        return self._guests is None or (peer != self._host and ipaddress.ip_address(peer) in self._guests)
 
     async def _replace(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web

@@ -10,12 +10,14 @@ from typing import Any
 
 from tcbox import clock, db, events
 from tcbox.services.queue import events as exchanges
-from tcbox.services.queue import store, transitions
+from tcbox.services.queue import messages, store, transitions
 from tcbox.services.queue.alarms import Alarms
 from tcbox.services.queue.status import Status
 from tcbox.services.queue.store import Task, sql
 from tcbox.services.queue.transitions import Announcement, Change
 from tcbox.services.queue.waiters import Waiters
+
+_DEFINED = Announcement("defined", -1)
 
 INLINE = 50
 """Dependents that are looked after in the transaction of a resolution; if there are more, the loop does it."""
@@ -48,27 +50,20 @@ class Changes:
 
     async def announce(self, tx: db.Tx, task: Task, status: Status, announcements: tuple[Announcement, ...]) -> None:
         """Publish messages about a task's runs."""
-        for said in announcements:
-            run = status.runs[said.run_id] if said.run_id >= 0 else None
-            message: dict[str, Any] = {"version": 1, "status": status, "task": {"tags": task.tags}}
-            if run is not None:
-                message["runId"] = said.run_id
-                if said.worker and run.worker_group is not None:
-                    message["workerGroup"] = run.worker_group
-                    message["workerId"] = run.worker_id
-                if said.kind == "running":
-                    message["takenUntil"] = run.taken_until
-            await self.publish(tx, exchanges.BY_KIND[said.kind], message, task.routes)
+        if announcements:
+            await self._bus.publish_all(tx, [messages.announcement(task, status, said) for said in announcements])
 
-    async def publish(self, tx: db.Tx, exchange: events.Exchange, message: dict[str, Any], routes: list[str]) -> None:
-        """Publish one message about a task; the words of its routing key are in it."""
-        status: Status = message["status"]
-        await self._bus.publish(
-            tx, exchange, message, routes=routes,
-            taskId=status.task_id, runId=message.get("runId"), workerGroup=message.get("workerGroup"),
-            workerId=message.get("workerId"), provisionerId=status.provisioner_id, workerType=status.worker_type,
-            schedulerId=status.scheduler_id, taskGroupId=status.task_group_id,
-        )  # fmt: skip
+    async def created(self, tx: db.Tx, task: Task, initial: Status) -> None:
+        """Announce a new task, and, when it can run at once, that it is pending."""
+        said = [messages.announcement(task, initial, _DEFINED)]
+        if task.status.runs:
+            said.append(messages.announcement(task, task.status, transitions.FIRST_PENDING))
+            self.wake(tx, task.status.task_queue_id)
+        await self._bus.publish_all(tx, said)
+
+    async def publish(self, tx: db.Tx, task: Task, exchange: events.Exchange, content: dict[str, Any]) -> None:
+        """Publish one message about a task; its `status`, and the words of its routing key, are in it."""
+        await self._bus.publish_all(tx, (messages.message(task, exchange, content),))
 
     async def publish_group(self, tx: db.Tx, exchange: events.Exchange, message: dict[str, Any]) -> None:
         """Publish one message about a task group."""

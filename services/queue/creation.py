@@ -17,14 +17,12 @@ from tcbox.services.queue.numbers import Numbers
 from tcbox.services.queue.sightings import Sightings
 from tcbox.services.queue.status import Status
 from tcbox.services.queue.store import Task, sql
-from tcbox.services.queue.transitions import Announcement
 
 MANY = 500
 """Dependencies from which on creating the task takes so long that others should not wait for it on the event loop."""
 
 _encode = msgspec.json.Encoder().encode
 _GRACE = clocks.HOUR
-_DEFINED = (Announcement("defined", -1),)
 
 
 class Creation:
@@ -62,29 +60,25 @@ class Creation:
         return status
 
     async def _insert(self, tx: db.Tx, definition: Definition, text: str, blocked: int) -> Status | None:
-        document, initial = definition.document, definition.status()
-        change = None if blocked else transitions.schedule(initial, tx.now)
+        document, initial, now = definition.document, definition.status(), tx.now
+        change = None if blocked else transitions.schedule(initial, now)
         after = initial if change is None else change.after
-        tags = _encode(document["tags"])
-        row_id = self._numbers.next(tx.now)
+        tags, routes = document["tags"], document["routes"]
+        task = Task(
+            id=self._numbers.next(now), deadline=definition.deadline, expires=definition.expires, ever_resolved=False,
+            routes=routes, tags=_encode(tags).decode() if tags else "{}", status=after,
+        )  # fmt: skip
         inserted = await tx.execute(
-            sql.insert_task, id=row_id, task_id=definition.task_id, task_group_id=initial.task_group_id,
-            task_queue_id=initial.task_queue_id, priority=priorities.LEVEL[initial.priority],
-            deadline=definition.deadline, expires=definition.expires, state=after.state, blocked=blocked,
-            pending_rank=priorities.rank(initial.priority, tx.now) if change else None,
-            routes=_encode(document["routes"]).decode(), tags=tags.decode(), status=statuses.encode(after),
+            sql.insert_task, id=task.id, task_id=definition.task_id, task_group_id=after.task_group_id,
+            task_queue_id=after.task_queue_id, priority=priorities.LEVEL[after.priority],
+            deadline=task.deadline, expires=task.expires, state=after.state, blocked=blocked,
+            pending_rank=priorities.rank(after.priority, now) if change else None,
+            routes=_encode(routes).decode() if routes else "[]", tags=task.tags, status=statuses.encode(after),
         )  # fmt: skip
         if not inserted:
             return None
-        await tx.execute(sql.insert_definition, id=row_id, definition=text)
-        task = Task(
-            id=row_id, deadline=definition.deadline, expires=definition.expires, ever_resolved=False,
-            routes=document["routes"], tags=msgspec.Raw(tags), status=after,
-        )  # fmt: skip
-        await self._changes.announce(tx, task, initial, _DEFINED)
-        if change is not None:
-            await self._changes.announce(tx, task, after, change.announcements)
-            self._changes.wake(tx, after.task_queue_id)
+        await tx.execute(sql.insert_definition, id=task.id, definition=text)
+        await self._changes.created(tx, task, initial)
         await self._join_group(tx, definition)
         return after
 

@@ -8,6 +8,7 @@ import msgspec
 
 from tcbox import clock, errors
 from tcbox.api import Encoded
+from tcbox.services.queue import status as statuses
 from tcbox.services.queue.status import Status
 
 _encode = msgspec.json.Encoder().encode
@@ -25,7 +26,7 @@ def encoded(document: Any) -> Encoded:
 
 def status(value: Status) -> Encoded:
     """The reply that is a task's status."""
-    return Encoded(b'{"status":' + _encode(value) + b"}")
+    return Encoded(f'{{"status":{statuses.encode(value)}}}'.encode())
 
 
 def run_number(text: str) -> int:

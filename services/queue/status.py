@@ -29,7 +29,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=
     resolved: str | None = None
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
     """Where a task stands; its last run is the one that counts."""
 
     task_id: str
@@ -66,5 +66,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode(status: Status) -> str:
-    """The status structure as JSON."""
-    return _encode(status).decode()
+    """The status structure as JSON; kept, for one status is stored, announced and answered."""
+    kept = status.__dict__
+    text: str | None = kept.get("json")
+    if text is None:
+        text = kept["json"] = _encode(status).decode()
+    return text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,8 +20,7 @@ migrations = db.migrations(Path(__file__).parent / "sql" / "migrations", "queue"
 _strings = msgspec.json.Decoder(list[str]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A task's row.
 
     Attributes:
@@ -36,7 +35,7 @@ class Task:
     expires: int
     ever_resolved: bool
     routes: list[str]
-    tags: msgspec.Raw
+    tags: str
     status: Status
 
 
@@ -45,7 +44,7 @@ def task(row: db.Row) -> Task:
     routes = row["routes"]
     return Task(
         row["id"], row["deadline"], row["expires"], row["ever_resolved"] == 1,
-        [] if routes == "[]" else _strings(routes), msgspec.Raw(row["tags"].encode()), statuses.decode(row["status"]),
+        [] if routes == "[]" else _strings(routes), row["tags"], statuses.decode(row["status"]),
     )  # fmt: skip
 
 
@@ -60,22 +59,22 @@ async def save(tx: db.Tx, before: Task, change: Change, expiration_delay: int) -
     Args:
         expiration_delay: how long after `expires` a resolved task is removed, in ms.
     """
-    after = change.after
-    common = {"id": before.id, "status": statuses.encode(after), "state": after.state}
+    after, row_id = change.after, before.id
+    status, state = statuses.encode(after), after.state
     if after.resolved:
-        await tx.execute(sql.save_resolved, expire_at=before.expires + expiration_delay, **common)
+        await tx.execute(sql.save_resolved, id=row_id, status=status, state=state, expire_at=before.expires + expiration_delay)
     elif change.pending:
         rank = priorities.rank(after.priority, tx.now)
         statement = {"unscheduled": sql.save_scheduled, "running": sql.save_retried}.get(change.before.state, sql.save_rerun)
         if after.runs[-1].reason_created == "rerun":
             statement = sql.save_rerun
-        await tx.execute(statement, pending_rank=rank, **common)
+        await tx.execute(statement, id=row_id, status=status, state=state, pending_rank=rank)
     else:
         taken_until = clock.from_wire(after.runs[-1].taken_until or "")
         if change.before.state == "pending":
-            await tx.execute(sql.save_claimed, taken_until=taken_until, **common)
+            await tx.execute(sql.save_claimed, id=row_id, status=status, state=state, taken_until=taken_until)
         else:
-            await tx.execute(sql.save_reclaimed, id=before.id, status=common["status"], taken_until=taken_until)
+            await tx.execute(sql.save_reclaimed, id=row_id, status=status, taken_until=taken_until)
 
 
 async def save_priority(tx: db.Tx, before: Task, change: Change) -> None:

@@ -5,8 +5,7 @@ Source: the queue's reference on the life cycle of tasks and runs, and the descr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -17,8 +16,7 @@ RETRIED = {"worker-shutdown": "retry", "intermittent-task": "task-retry"}
 """Why a new run is made by itself after an exception, by what the worker reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """A message that a change calls for: one of the exchanges `task-<kind>`, about one run.
 
     Attributes:
@@ -30,8 +28,7 @@ class Announcement:
     worker: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What becomes of a task, and what is announced, in order."""
 
     before: Status
@@ -49,11 +46,14 @@ class Change:
         return self.after.resolved and not self.before.resolved
 
 
+FIRST_PENDING = Announcement("pending", 0)
+
+
 def schedule(task: Status, now: int) -> Change | None:
     """The first run is made, for a task that has none."""
     if task.runs:
         return None
-    return Change(task, _with_pending(task, task.runs, "scheduled", now), (Announcement("pending", 0),))
+    return Change(task, _with_pending(task, task.runs, "scheduled", now), (FIRST_PENDING,))
 
 
 def rerun(task: Status, now: int, retries: int) -> Change | None:

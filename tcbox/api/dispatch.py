@@ -198,6 +198,8 @@ class Dispatcher:
             raise errors.MalformedPayload("Failed to parse JSON: {reason}. Send one JSON object or list.", reason=str(error)) from None
         if not isinstance(value, (dict, list)):
             raise errors.MalformedPayload("Failed to parse JSON: the body must be an object or a list, and is {kind}.", kind=type(value).__name__)
+        if wire.too_deep(request.body, value):
+            raise errors.MalformedPayload("The body nests lists and objects more than {most} deep: make it flatter.", most=wire.MAX_DEPTH)
         return value
 
     @staticmethod

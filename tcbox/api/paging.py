@@ -12,12 +12,17 @@ import msgspec
 from tcbox import errors
 
 MAXIMUM = 1000
+_LONG = 16
+"""Digits of a limit that is more than any list is long."""
+_MOST = 2**63
+"""What the numbers in a key are below, as those of a database are."""
 Item = TypeVar("Item")
 
 
 def limit(query: Mapping[str, str], maximum: int = MAXIMUM) -> int:
     """How many rows to return: what the query asks for, at least 1, at most the maximum."""
-    return max(1, min(int(query.get("limit") or maximum), maximum))
+    text = query.get("limit") or str(maximum)
+    return max(1, min(int(text), maximum)) if len(text) < _LONG else maximum
 
 
 def after(query: Mapping[str, str], *kinds: type) -> list[Any] | None:
@@ -33,14 +38,21 @@ def after(query: Mapping[str, str], *kinds: type) -> list[Any] | None:
         return None
     try:
         key = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         key = None
-    if not isinstance(key, list) or len(key) != len(kinds) or not all(type(k) is t for k, t in zip(key, kinds, strict=True)):
+    if not isinstance(key, list) or len(key) != len(kinds) or not all(map(_fits, key, kinds)):
         raise errors.InputError(
             "The continuationToken {token} is none of this method's: use one from its last reply, or leave it out to start at the beginning.",
             token=token,
         )
     return key
+
+
+def _fits(part: Any, kind: type) -> bool:
+    """Whether a part of a key is of its type, and such as a database can hold."""
+    if type(part) is not kind:
+        return False
+    return -_MOST <= part < _MOST if kind is int else "\0" not in part if kind is str else True
 
 
 def token(*key: Any) -> str:

@@ -15,6 +15,8 @@ import msgspec
 JSON = "application/json; charset=utf-8"
 MAX_BODY = 10 * 1024 * 1024
 """Bytes of a request's body; a larger one is refused with 413."""
+MAX_DEPTH = 250
+"""Lists and objects within each other in a body: what reads it later, with less of the stack left, must be able to."""
 
 _COMMON = (
     "Cache-Control: no-store no-cache must-revalidate\r\n"
@@ -88,6 +90,18 @@ _HEADS = {status: _head(status) for status in (200, 201, 204, 303, 400, 401, 403
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer that carries a value as JSON."""
     return Answer(status, encode(value), headers)
+
+
+def too_deep(body: bytes, value: Any) -> bool:
+    """Whether a body, and the value that was decoded from it, nests lists and objects deeper than is taken."""
+    if len(body) <= 2 * MAX_DEPTH or body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for each in level for item in (each.values() if type(each) is dict else each) if type(item) is dict or type(item) is list]
+        if not level:
+            return False
+    return True
 
 
 def clean_request_id(text: str | None) -> str | None:

@@ -189,7 +189,7 @@ def _headers(meta: files.Meta, disposition: str) -> dict[str, str]:
         **_CORS,
         **_SAFE,
         "Accept-Ranges": "bytes",
-        "Content-Type": meta.content_type,
+        "Content-Type": meta.content_type if meta.content_type.isascii() and meta.content_type.isprintable() else "application/octet-stream",
         "ETag": f'"{meta.etag}"',
         "Last-Modified": formatdate(meta.modified // 1000, usegmt=True),
     }

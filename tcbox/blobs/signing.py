@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from tcbox import errors
 
@@ -50,6 +50,6 @@ class Signer:
         return params
 
     def _sign(self, location: str, params: Mapping[str, str]) -> str:
-        text = "\n".join([location, *(f"{name}={value}" for name, value in sorted(params.items()))])
-        digest = hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256")
+        where = quote(location, safe="/", errors="surrogatepass")  # no line break in it, nor in what follows, can pass for another part
+        digest = hmac.digest(self._key, f"{where}\n{urlencode(sorted(params.items()))}".encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -28,15 +28,20 @@ class Control:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; errors are JSON with a `message`."""
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
+        if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token.encode()):
             return _answer(401, {"message": "This needs the token in run/instance.json of the data folder; use the tcbox command on the same machine."})
         name = request.path.removeprefix("/instance/").strip("/")
         action = self._actions.get(name)
         if action is None:
             return _answer(404, {"message": f"There is no {name}; there are: {', '.join(sorted(self._actions))}."})
         try:
-            body = await request.read()
-            return _answer(200, await action(wire.decode(body) if body else {}))
+            asked = wire.decode(await request.read() or b"{}")
+            if not isinstance(asked, dict):
+                raise TypeError
+        except (ValueError, TypeError, RecursionError):
+            return _answer(400, {"message": f"The body for {name} is no JSON object: send one, or nothing."})
+        try:
+            return _answer(200, await action(asked))
         except errors.TcboxError as error:
             return _answer(409, {"message": str(error)})
 

@@ -33,11 +33,10 @@ class Ending:
 
     @contextmanager
     def watching(self) -> Iterator[Ending]:
-        """Take the signals; a signal that is ignored, as SIGHUP is below nohup, stays ignored."""
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
-        for number, handler in before.items():
-            if handler != signal.SIG_IGN:
-                signal.signal(number, self._plain)
+        """Take the signals."""
+        before = {number: signal.getsignal(number) for number in _taken()}
+        for number in before:
+            signal.signal(number, self._plain)
         try:
             yield self
         finally:
@@ -48,9 +47,8 @@ class Ending:
         """From here on signals cancel the present task, which is starting."""
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                loop.add_signal_handler(number, self._signalled, number)
+        for number in _taken():
+            loop.add_signal_handler(number, self._signalled, number)
 
     async def wait(self) -> None:
         """Until a signal asks for the end; what was started is then stopped without being cancelled."""
@@ -77,3 +75,8 @@ class Ending:
                 os._exit(128 + number)
         self.number = number
         self._asked(number)
+
+
+def _taken() -> list[signal.Signals]:
+    """The signals; below nohup, which has SIGHUP ignored, not that one."""
+    return [number for number in _SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]

@@ -22,6 +22,7 @@ from tcbox.scopes import valid_scope
 LONGEST_MS = 31 * 24 * 60 * 60 * 1000
 SKEW_MS = 5 * 60 * 1000
 _SEED_LENGTH = 44
+_FARTHEST = 2**53  # ms; what is beyond cannot be said exactly by all who read JSON, and is no time that matters
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -190,7 +191,7 @@ def _given(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_FARTHEST < value < _FARTHEST
 
 
 def _number(value: float) -> str:

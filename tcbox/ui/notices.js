@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 
 const place = () => document.getElementById("notices");
 
-/** Show a refusal until it is dismissed; the same one is shown once. */
+/** Show a refusal until it is dismissed; the same one is shown once, until all are cleared. */
 export function told(refusal) {
   const title = refusal.code && refusal.status ? `${refusal.code} (${refusal.status})` : "";
   const key = `${title} ${refusal.message}`;
@@ -17,7 +17,7 @@ export function told(refusal) {
       refusal.message.split(/^```$/m).map((part, at) => part.trim() && el(at % 2 ? "pre" : "p", {}, part.trim())),
       refusal.details && el("details", {}, el("summary", {}, "More"), el("pre", {}, refusal.details))),
     mayHelp && el("button", { type: "button", onclick: () => document.getElementById("sign-in").showModal() }, "Sign in"),
-    el("button", { type: "button", onclick: () => notice.remove() }, "Dismiss"));
+    el("button", { type: "button", onclick: () => { notice.hidden = true; } }, "Dismiss"));
   notice.told = key;
   notice.lost = refusal.status === 0;
   place().append(notice);

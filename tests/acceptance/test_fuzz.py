@@ -14,14 +14,13 @@ from urllib.parse import quote, urlencode
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis_jsonschema import from_schema
 
 from tests.support.box import Box
 from tcbox import ids
 from tcbox.credentials import hawk
 
 SERVICES = ("auth", "queue", "secrets", "object")
-EXAMPLES = 10
+EXAMPLES = int(__import__("os").environ.get("FUZZ", 10))
 """Calls of each method by each kind of caller."""
 CONFIG = """
 log: {level: warning}
@@ -151,11 +150,11 @@ def plant(api: Api) -> dict[str, tuple[str, ...]]:
     api.made("POST", f"/api/queue/v1/task/{running}/runs/0/artifacts/public%2Fa.txt", reference)
     api.made("PUT", "/api/secrets/v1/secret/s", {"secret": {}, "expires": stamp(3600)})
     api.made("PUT", "/api/auth/v1/clients/c", {"expires": stamp(3600), "description": ""})
-    api.made("PUT", "/api/auth/v1/roles/r", {"scopes": ["a*"], "description": ""})
+    api.made("PUT", "/api/auth/v1/roles/r", {"scopes": ["x:*"], "description": ""})
     upload = {"projectId": "p", "uploadId": ids.slugid(), "expires": stamp(3600), "hashes": {}}
     inline = {"dataInline": {"contentType": "text/plain", "objectData": "eHh4"}}
     api.made("PUT", "/api/object/v1/upload/o", {**upload, "proposedUploadMethods": inline})
-    api.made("POST", "/api/object/v1/finish-upload/o", {**upload, "hashes": {}} | {"hashes": {}})
+    api.made("POST", "/api/object/v1/finish-upload/o", {"projectId": "p", "uploadId": upload["uploadId"]})
     return {
         "taskId": (task, running), "taskGroupId": (task, running), "runId": ("0", "1"), "taskQueueId": ("prov/wt", "prov/other"), "name": ("public/a.txt", "s", "o"),
         "provisionerId": ("prov",), "workerType": ("wt",), "workerGroup": ("wg",), "workerId": ("w",), "clientId": ("c", "static/taskcluster/root"),
@@ -168,12 +167,46 @@ JSON = st.recursive(LEAF, lambda below: st.lists(below, max_size=3) | st.diction
 TIME = st.sampled_from((stamp(1), stamp(3000), stamp(86400 * 300), stamp(-86400), "2030-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "0000-00-00T00:00:00Z", "x"))
 
 
+def fitting(schema: Any) -> st.SearchStrategy[Any]:
+    """Values that fit a schema, but for formats and rules between properties."""
+    if not isinstance(schema, dict):
+        return JSON
+    if "const" in schema or "enum" in schema:
+        return st.sampled_from(schema.get("enum") or [schema["const"]])
+    for several in ("oneOf", "anyOf"):
+        if several in schema:
+            own = {key: value for key, value in schema.items() if key != several}
+            return st.sampled_from(schema[several]).flatmap(lambda branch: fitting({**own, **branch}))
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return st.sampled_from(kind).flatmap(lambda one: fitting({**schema, "type": one}))
+    if kind == "object":
+        return st.builds(dict.__or__, fitting_properties(schema), st.dictionaries(st.text(max_size=5), LEAF, max_size=1) if "properties" not in schema else st.just({}))
+    if kind == "array":
+        return st.lists(fitting(schema.get("items")), min_size=schema.get("minItems", 0), max_size=max(3, schema.get("minItems", 0)))
+    if kind == "string":
+        if "pattern" in schema:
+            return st.from_regex(schema["pattern"], fullmatch=True).map(lambda text: text[: schema.get("maxLength")])
+        most = min(schema.get("maxLength", 20), 20)
+        return st.text(st.characters(codec="utf-8"), min_size=min(schema.get("minLength", 0), most), max_size=most) | st.sampled_from(ODD)
+    if kind in ("integer", "number"):
+        return st.integers(schema.get("minimum"), schema.get("maximum"))
+    return {"boolean": st.booleans(), "null": st.none()}.get(kind, JSON)
+
+
+def fitting_properties(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with all required properties, and some of the others."""
+    own = {name: fitting(value) for name, value in schema.get("properties", {}).items()}
+    required = {name: own.pop(name, JSON) for name in schema.get("required", [])}
+    return st.fixed_dictionaries(required, optional=own)
+
+
 @st.composite
-def bodies(draw: st.DrawFn, fitting: st.SearchStrategy[Any]) -> bytes:
+def bodies(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
     """A body that fits its schema but for times, mostly; or one with something changed in it; or one that is no JSON."""
     if draw(st.integers(0, 5)) == 0:
         return draw(st.sampled_from(RAW))
-    value = copy.deepcopy(draw(fitting))
+    value = copy.deepcopy(draw(values))
     if isinstance(value, dict):
         for name in ("expires", "created", "deadline", "quarantineUntil"):
             if name in value:
@@ -203,7 +236,7 @@ def paths(draw: st.DrawFn, service: str, entry: dict[str, Any], known: dict[str,
     return f"/api/{service}/v1{path}" + (f"?{urlencode(query)}" if query else "")
 
 
-def check(entry: dict[str, Any], status: int, answer: bytes) -> None:
+def check(status: int, answer: bytes) -> None:
     """An answer is no failure of the server, and if it is a refusal, one of the published form."""
     text = answer.decode()
     assert status < 500, text
@@ -218,8 +251,6 @@ def check(entry: dict[str, Any], status: int, answer: bytes) -> None:
     assert body["code"].isalpha()
     assert body["message"]
     assert {"method", "params", "payload", "time"} == set(body["requestInfo"])
-    if body["code"] != "ResourceNotFound":
-        assert body["requestInfo"]["method"] in (entry["name"], entry["method"].upper()) or status in (400, 404), text
 
 
 @pytest.mark.slow
@@ -227,13 +258,19 @@ def check(entry: dict[str, Any], status: int, answer: bytes) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_whatever_is_sent_is_answered_in_the_published_form(api: Api, service: str, signed: bool) -> None:
     """No method answers 5xx, shows a traceback, or refuses in another form than the published one, whatever is sent to it."""
+    faults = []
     for entry in api.methods[service]:
-        try_out(api, service, entry, signed=signed)
+        try:
+            try_out(api, service, entry, signed=signed)
+        except AssertionError as fault:
+            faults.append(fault)
+    if faults:
+        raise ExceptionGroup(f"{len(faults)} methods of {service} fail", faults)
 
 
 def try_out(api: Api, service: str, entry: dict[str, Any], *, signed: bool) -> None:
-    fitting = from_schema(api.schema(service, entry["input"])) if entry.get("input") else JSON
-    body = bodies(fitting) if entry["method"] != "get" else st.none() | bodies(JSON)
+    values = fitting(api.schema(service, entry["input"])) if entry.get("input") else JSON
+    body = bodies(values) if entry["method"] != "get" else st.none() | bodies(JSON)
     kinds = st.sampled_from(("application/json",) * 6 + ("application/json; charset=utf-8", "text/plain", "", None))
 
     @seed(1)
@@ -243,7 +280,7 @@ def try_out(api: Api, service: str, entry: dict[str, Any], *, signed: bool) -> N
     @given(path=paths(service, entry, api.known), body=body, kind=kinds)
     def one(path: str, body: bytes | None, kind: str | None) -> None:
         status, answer = api.call(entry["method"].upper(), path, body, signed=signed, kind=kind)
-        check(entry, status, answer)
+        check(status, answer)
 
     one()
 

@@ -18,7 +18,7 @@ def extract(tar: Path, target: Path) -> None:
         for entry in archive:
             if ".." in entry.name.split("/"):
                 continue
-            below = os.path.normpath(entry.name).partition("/")[2]
+            below = os.path.normpath(entry.name).partition("/")[2].lstrip("/")
             path = target / below if below else target
             if entry.isdir():
                 path.mkdir(parents=True, exist_ok=True)

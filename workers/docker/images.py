@@ -104,6 +104,7 @@ class Images:
         async with self._locks.setdefault(key, asyncio.Lock()):
             known = self._loaded.get(key)
             if known is not None and await self._has(known):
+                await downloads.allowed(run, task_id, image["path"])
                 log.say(f"Using the image of task {task_id}, {image['path']}, as loaded before")
             else:
                 known = await self._fetch(task_id, image["path"], run, log)

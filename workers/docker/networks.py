@@ -14,11 +14,13 @@ class Network:
 
     Attributes:
         gateway: this machine's address on it.
+        subnet: the addresses of what is on it, such as 172.18.0.0/16.
     """
 
     engine: Engine
     id: str
     gateway: str
+    subnet: str
 
     @classmethod
     async def create(cls, engine: Engine, name: str, labels: dict[str, str]) -> Network:
@@ -31,8 +33,8 @@ class Network:
         for config in details["IPAM"]["Config"]:
             gateway = config.get("Gateway", "").partition("/")[0]
             if gateway and ":" not in gateway:
-                return cls(engine, reply["Id"], gateway)
-        await cls(engine, reply["Id"], "").remove()
+                return cls(engine, reply["Id"], gateway, config["Subnet"])
+        await cls(engine, reply["Id"], "", "").remove()
         raise EngineError("the engine made a network without an IPv4 address for this machine: mend its default address pools")
 
     async def remove(self) -> None:

@@ -190,7 +190,7 @@ class DockerJob:
             self._making = asyncio.ensure_future(self._connect())
             await asyncio.shield(self._making)
             assert self._network is not None
-            self._proxy = Proxy(self._run, self._docker.tools.session)
+            self._proxy = Proxy(self._run, self._docker.tools.session, guests=self._network.subnet)
             try:
                 port = await self._proxy.listen(self._network.gateway, (80, 0))
             except OSError as error:

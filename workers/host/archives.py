@@ -75,8 +75,8 @@ def _unzip(source: Path, folder: Path) -> None:
 
 def _link(target: str, folder: Path, name: str) -> None:
     path = folder / name
-    end = os.path.normpath(os.path.join(os.path.dirname(name), target))
-    if os.path.isabs(target) or end.startswith("..") or not path.resolve().is_relative_to(folder.resolve()):
+    home = path.parent.resolve()  # where an earlier link among the folders above it leads
+    if os.path.isabs(target) or not all(each.is_relative_to(folder.resolve()) for each in (home, (home / target).resolve())):
         raise CannotUnpack(f"the link {name} points outside of the archive, to {target}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target)

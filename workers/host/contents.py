@@ -47,17 +47,21 @@ class Contents:
                 yield Path(file.name)
             return
         try:
-            key, what, fetch = await self._source(content, run)
+            key, what, fetch, allowed = await self._source(content, run)
         except downloads.DownloadError as error:
             raise outcomes.failed(f"[mounts] {error}") from error
         path = self._folder / hashlib.sha256(key.encode()).hexdigest()
         self._used[path] += 1
         try:
             async with self._locks.setdefault(key, asyncio.Lock()):
+                if path.exists():
+                    await allowed()
                 await self._ensure(path, what, fetch, content.get("sha256"), log)
                 path.touch()
             self._evict()
             yield path
+        except downloads.DownloadError as error:
+            raise outcomes.failed(f"[mounts] {error}") from error
         finally:
             self._used[path] -= 1
 
@@ -72,14 +76,15 @@ class Contents:
                 file.unlink()
                 size -= stat.st_size
 
-    async def _source(self, content: dict[str, Any], run: Run) -> tuple[str, str, Any]:
+    async def _source(self, content: dict[str, Any], run: Run) -> tuple[str, str, Any, Any]:
+        """The content's key, what it is in words, and what fetches it, or checks that the run may have what was fetched."""
         if "url" in content:
             url = content["url"]
-            return f"url:{url}", url, lambda part: downloads.fetch(self._session, url, part, what="a mount's content", clock_sleep=run.clock.sleep)
+            return f"url:{url}", url, lambda part: downloads.fetch(self._session, url, part, what="a mount's content", clock_sleep=run.clock.sleep), _anyone
         task_id = content.get("taskId") or await downloads.indexed_task(run, content["namespace"])
         name = content["artifact"]
         what = f"the artifact {name} of task {task_id}"
-        return f"artifact:{task_id}:{name}", what, lambda part: downloads.artifact(run, self._session, task_id, name, part)
+        return f"artifact:{task_id}:{name}", what, lambda part: downloads.artifact(run, self._session, task_id, name, part), lambda: downloads.allowed(run, task_id, name)
 
     async def _ensure(self, path: Path, what: str, fetch: Any, sha256: str | None, log: TaskLog) -> None:
         if path.exists():
@@ -99,6 +104,10 @@ class Contents:
             part.unlink()
             raise outcomes.failed(f"[mounts] {what} has the SHA-256 {digest}, but the payload demands {sha256}")
         part.rename(path)
+
+
+async def _anyone() -> None:
+    """What everybody may have."""
 
 
 def _literal(content: dict[str, Any]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -158,7 +157,7 @@ def _decode(text: str) -> bytes:
     compact = _SPACE.sub("", text).replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, and what is said of text beyond ASCII
         raise errors.InputError("Invalid base64 objectData: encode the bytes in base64.") from None
 
 

@@ -205,7 +205,7 @@ class Artifacts:
             "workerId": run.worker_id,
             "runId": run.run_id,
         }
-        await self._changes.publish(tx, exchanges.artifact_created, message, task.routes)
+        await self._changes.publish(tx, task, exchanges.artifact_created, message)
 
     def _reply(self, artifact: Artifact, project_id: str, run: Run) -> dict[str, Any]:
         if artifact.storage_type == "object":

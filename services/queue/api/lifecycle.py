@@ -172,7 +172,7 @@ class Lifecycle:
                     taskId=taskId, priority=priority,
                 )  # fmt: skip
             message = {"version": 1, "status": status, "oldPriority": task.status.priority, "newPriority": priority}
-            await self._changes.publish(tx, exchanges.task_priority_changed, message, task.routes)
+            await self._changes.publish(tx, task, exchanges.task_priority_changed, message)
             return status
 
         return await self._act(call, taskId, change_priority)

@@ -26,8 +26,9 @@ _HEADER, _FRAME = 32, 24 + PAGE
 MIB = 1 << 20
 # The log is checkpointed when it reaches this size, cut when its file has this size, and passes this one only when a
 # reader holds the same snapshot for longer than `PATIENCE` milliseconds, or for what one transaction writes.
-CHECKPOINT, CUT, LIMIT = 12 * MIB, 32 * MIB, 52 * MIB
+CHECKPOINT, CUT, LIMIT = 6 * MIB, 32 * MIB, 52 * MIB
 PATIENCE = 10_000
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has the second only
 
 
 class WriteAheadLog:
@@ -121,7 +122,7 @@ class WriteAheadLog:
                 self._wanted.clear()
                 try:
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                    os.fdatasync(self._database)
+                    _sync(self._database)
                 except (sqlite3.Error, OSError) as error:
                     log.get("db").warning("a checkpoint failed: %s", error, extra={"file": str(self._path)})
                 self._catch_up = True
