@@ -3,6 +3,7 @@
 usage: python build/reference.py [--check]      with --check nothing is written, and a page that is not as made is an error
 """
 
+# ruff: noqa: SLF001 - argparse has no public way to list what a parser takes
 from __future__ import annotations
 
 import argparse

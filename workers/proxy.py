@@ -11,6 +11,7 @@ import ipaddress
 import re
 import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -77,7 +78,7 @@ class Proxy:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
-        if not self._admits(request.remote or ""):
+        if not self._admits(request.remote or "") or not all(map(_near, (request.headers.get("Host", ""), *request.headers.getall("Origin", [])))):
             return web.Response(status=403, text="This proxy serves one task, and the request does not come from there.\n")
         target = request.raw_path
         if target.startswith("/bewit"):
@@ -165,6 +166,15 @@ class Proxy:
             await response.write(chunk)
         await response.write_eof()
         return response
+
+
+def _near(place: str) -> bool:
+    """Whether a Host or Origin is one that a task knows the proxy or itself by: a bare name or an address.
+
+    A page in a browser of this machine, from anywhere, can send requests here, and have its own name lead here.
+    """
+    name = urlsplit(place if "//" in place else f"//{place}").hostname or ""
+    return place != "null" and ("." not in name or re.fullmatch(r"[0-9.]+", name) is not None)
 
 
 def target_url(root_url: str, target: str) -> str:

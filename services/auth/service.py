@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from tcbox import clock as clocks
 from tcbox import db
 from tcbox.credentials.sealed import Sealer
 from tcbox.events import Bus
+from tcbox.runtime import LoopSpec
 from tcbox.services.auth import audit, clients, declarations, events, roles, store, usage
 from tcbox.services.auth.api.audit import AuditMethods
 from tcbox.services.auth.api.authentication import AuthenticationMethods
@@ -26,14 +26,6 @@ from tcbox.services.auth.vendors.http import Outgoing
 
 REFRESH = 2 * clocks.SECOND
 """How soon a change by another process counts here."""
-
-
-class LoopSpec(NamedTuple):
-    """Work that the service does by itself: `run` is awaited again and again, `interval_ms` apart."""
-
-    name: str
-    interval_ms: int
-    run: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

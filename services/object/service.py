@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 
 from tcbox import blobs, db, log
 from tcbox import clock as clocks
+from tcbox.runtime import LoopSpec
 from tcbox.services.object import declarations, store
 from tcbox.services.object.api.downloads import Cdn, Downloads
 from tcbox.services.object.api.uploads import Uploads
 
 _log = log.get("object")
-
-
-class LoopSpec(NamedTuple):
-    """Work that the service does by itself: `run` is awaited again and again, `interval_ms` apart."""
-
-    name: str
-    interval_ms: int
-    run: Callable[[], Awaitable[None]]
 
 
 class Service:

@@ -65,7 +65,7 @@ def task_queue(request: dict[str, Any]) -> tuple[str, str, str]:
 
     Raises InputError when it names none, or two different ones.
     """
-    provisioner_id, worker_type, task_queue_id = (request.get(k) for k in ("provisionerId", "workerType", "taskQueueId"))
+    provisioner_id, worker_type, task_queue_id = request.get("provisionerId"), request.get("workerType"), request.get("taskQueueId")
     if provisioner_id and worker_type:
         joined = f"{provisioner_id}/{worker_type}"
         if task_queue_id and task_queue_id != joined:
@@ -81,17 +81,19 @@ def task_queue(request: dict[str, Any]) -> tuple[str, str, str]:
     raise errors.InputError("The task names no task queue: at least a provisionerId and a workerType or a taskQueueId must be provided")
 
 
-def complete(task_id: str, request: dict[str, Any], now: int, limits: Limits) -> Definition:
+def complete(task_id: str, request: dict[str, Any], queue: tuple[str, str, str], now: int, limits: Limits) -> Definition:
     """The definition that a request makes: defaults filled in, times in one form, all of it consistent.
 
     Args:
         request: the body, checked against its schema, with the schema's defaults.
+        queue: what `task_queue` says of it.
 
     Raises InputError with what is inconsistent.
     """
-    provisioner_id, worker_type, task_queue_id = task_queue(request)
+    provisioner_id, worker_type, task_queue_id = queue
     created, deadline, expires = _times(request, now, limits)
-    if any(scope.endswith("**") for scope in request["scopes"]):
+    scopes = request["scopes"]
+    if scopes and any(scope.endswith("**") for scope in scopes):
         raise errors.InputError("scopes must not end with `**`: a scope ends with at most one `*`")
     document = {
         "provisionerId": provisioner_id,
@@ -108,7 +110,7 @@ def complete(task_id: str, request: dict[str, Any], now: int, limits: Limits) ->
         "created": _canonical(request["created"], created),
         "deadline": _canonical(request["deadline"], deadline),
         "expires": _canonical(request.get("expires") or "", expires),
-        "scopes": request["scopes"],
+        "scopes": scopes,
         "payload": request["payload"],
         "metadata": request["metadata"],
         "tags": request["tags"],
@@ -117,12 +119,9 @@ def complete(task_id: str, request: dict[str, Any], now: int, limits: Limits) ->
     return Definition(task_id, document, deadline, expires)
 
 
-def scope_params(task_id: str, request: dict[str, Any]) -> dict[str, Any]:
-    """What the scope expression of `createTask` is filled with.
-
-    Raises InputError when the request names no task queue.
-    """
-    provisioner_id, worker_type, task_queue_id = task_queue(request)
+def scope_params(task_id: str, request: dict[str, Any], queue: tuple[str, str, str]) -> dict[str, Any]:
+    """What the scope expression of `createTask` is filled with; `queue` is what `task_queue` says of the request."""
+    provisioner_id, worker_type, task_queue_id = queue
     return {
         "taskId": task_id,
         "priorities": priorities.sufficient(request["priority"]),

@@ -15,9 +15,12 @@ _TIME_BITS = 43
 _TIME_MASK = (1 << _TIME_BITS) - 1
 
 
-def sufficient(priority: str) -> list[str]:
+_SUFFICIENT = {name: LADDER[: place + 1] for place, name in enumerate(LADDER)}
+
+
+def sufficient(priority: str) -> tuple[str, ...]:
     """The priorities for which a scope allows a task of this one: itself and all that are higher."""
-    return list(LADDER[: LADDER.index(priority) + 1])
+    return _SUFFICIENT[priority]
 
 
 def rank(priority: str, since: int) -> int:

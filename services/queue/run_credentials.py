@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tcbox import clock as clocks
 from tcbox.credentials import temporary
+from tcbox.credentials.keys import Key
 
 
 class RunCredentials:
@@ -21,7 +22,7 @@ class RunCredentials:
 
     def __init__(self, client_id: str, access_token: str, clock: clocks.Clock) -> None:
         self._client_id = client_id
-        self._access_token = access_token
+        self._key = Key(access_token)
         self._clock = clock
 
     def for_run(self, run: str, worker: str, taken_until: int, scopes: Sequence[str]) -> dict[str, str]:
@@ -49,5 +50,5 @@ class RunCredentials:
         return self._issue(f"artifact-download/{artifact}", self._clock.now() + clocks.HOUR, [scope])
 
     def _issue(self, name: str, expires: int, scopes: Sequence[str]) -> dict[str, str]:
-        made = temporary.create(self._client_id, self._access_token, name=name, start_ms=self._clock.now(), expiry_ms=expires, scopes=scopes)
+        made = temporary.create(self._client_id, self._key, name=name, start_ms=self._clock.now(), expiry_ms=expires, scopes=scopes)
         return {"clientId": made.client_id, "accessToken": made.access_token, "certificate": made.certificate or ""}

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 
 from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.credentials.sealed import Sealer
+from tcbox.runtime import LoopSpec
 from tcbox.services.secrets import declarations, store
 from tcbox.services.secrets.api import Secrets
 
 CLIENT_ID = "static/taskcluster/secrets"
 """Who expires secrets, in the record of changes."""
 _log = log.get("secrets")
-
-
-class LoopSpec(NamedTuple):
-    """Work that the service does by itself: `run` is awaited again and again, `interval_ms` apart."""
-
-    name: str
-    interval_ms: int
-    run: Callable[[], Awaitable[None]]
 
 
 class Service:

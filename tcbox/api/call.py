@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 from tcbox import errors
 from tcbox.api import refusals
+from tcbox.api.authenticator import Identity
 from tcbox.credentials import Failure, Success
 from tcbox.scopes import EMPTY
 
 if TYPE_CHECKING:
     from tcbox.api import wire
+    from tcbox.api.authenticator import Authenticator
     from tcbox.api.declare import Method
-    from tcbox.api.dispatch import Authenticator
     from tcbox.scopes import ScopeSet
 
 Identity = Success | Failure

@@ -17,6 +17,7 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.api import refusals, routes, wire
+from tcbox.api.authenticator import Authenticator
 from tcbox.api.call import Call, Encoded, Identity, Reply
 from tcbox.api.declare import Api, Method, published
 from tcbox.api.schemas import SchemaSet, Validator
@@ -24,18 +25,6 @@ from tcbox.credentials import Failure, SignedRequest, Success, payload_hash
 
 Coroutine = Callable[..., Awaitable[Any]]
 _JSON = "application/json"
-
-
-class Authenticator(Protocol):
-    """Tells who signed a request.
-
-    Implementers must answer every request, with a Failure where the credentials are wrong, and raise
-    `errors.Unavailable` only when they cannot know. They may answer at once or be awaited.
-    """
-
-    def authenticate(self, request: SignedRequest) -> Identity | Awaitable[Identity]:
-        """Who signed this request."""
-        ...
 
 
 class Meter(Protocol):

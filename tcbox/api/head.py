@@ -17,6 +17,7 @@ MAX_HEADERS = 200
 _LINE = re.compile(r"(GET|HEAD|POST|PUT|DELETE|OPTIONS) (/api/[!-~]*) HTTP/1\.1")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_PLAIN = bytes(range(0x20, 0x7F))
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ELSEWHERE = frozenset({"transfer-encoding", "upgrade", "content-encoding", "trailer"})
 _SINGLE = frozenset({"host", "content-length", "content-type", "authorization", "expect", "connection"})
@@ -42,10 +43,11 @@ def read(raw: bytes) -> Head | None:
     if first is None or len(lines) > MAX_HEADERS:
         return None
     headers: dict[str, str] = {}
+    plain = len(raw.translate(None, _PLAIN)) == 2 * len(lines) - 2  # nothing but printable ASCII between the line ends
     for index in range(1, len(lines)):
         name, colon, value = lines[index].partition(":")
         key = _names.get(name) or _learn(name)
-        if not key or not colon or not value.isprintable() and _CONTROL.search(value):  # noqa: RUF021 - quickest first
+        if not key or not colon or not plain and _CONTROL.search(value):  # noqa: RUF021 - quickest first
             return None
         value = value.strip(" \t")
         if key in headers:

@@ -13,10 +13,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox config`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("check", "say every mistake, or that there is none"), ("show", "print what is in force, and where it was said")):
-        action = actions.add_parser(name, help=text)
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         action.add_argument("--config", type=Path, metavar="FILE", help="the configuration (default: ./tcbox.yml if it is there)")
         action.add_argument("--json", action="store_true", help="print it for scripts")
-    actions.add_parser("schema", help="print the JSON schema of tcbox.yml, for editors")
+    actions.add_parser("schema", help="print the JSON schema of tcbox.yml, for editors", description="Print the JSON schema of tcbox.yml, for editors.")
 
 
 def chosen(path: Path | None) -> Path | None:

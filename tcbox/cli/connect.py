@@ -116,8 +116,7 @@ def control(found: instances.Running, name: str, body: dict[str, Any] | None = N
         value = msgspec.json.decode(raw)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         raise errors.TcboxError(
-            f"process {found.pid}, the instance at {found.root_url}, does not answer ({error or type(error).__name__}): "
-            f"see 'tcbox logs --data {found.data}'"
+            f"process {found.pid}, the instance at {found.root_url}, does not answer ({error or type(error).__name__}): see 'tcbox logs --data {found.data}'"
         ) from error
     finally:
         connection.close()

@@ -18,7 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print them."""
     found = connect.running(args.data)
-    print(render(args.shell, {"TASKCLUSTER_ROOT_URL": found.root_url, "TASKCLUSTER_CLIENT_ID": found.client_id, "TASKCLUSTER_ACCESS_TOKEN": found.access_token}))
+    print(
+        render(args.shell, {"TASKCLUSTER_ROOT_URL": found.root_url, "TASKCLUSTER_CLIENT_ID": found.client_id, "TASKCLUSTER_ACCESS_TOKEN": found.access_token})
+    )
     return 0
 
 

@@ -17,12 +17,20 @@ from tcbox import errors, ids
 from tcbox.cli import connect
 
 _DONE = ("completed", "failed", "exception")
+_ACTIONS = {
+    "status": "its state and runs",
+    "log": "its log, as it grows",
+    "artifacts": "what it left",
+    "cancel": "stop it",
+    "rerun": "run it again",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox task`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="create a task from a file, or from a command")
+    text = "create a task from a file, or from a command after --"
+    create = actions.add_parser("create", help=text, description=f"{text[0].upper()}{text[1:]}.")
     create.add_argument("words", nargs="*", metavar="COMMAND", help="a command to run, after --")
     create.add_argument("--file", type=Path, help="a task definition in JSON or YAML (- for standard input); times may be left out")
     create.add_argument("--queue", help="the task queue (default: local/docker with --image, else local/host)")
@@ -31,8 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--artifact", action="append", default=[], metavar="NAME=PATH", help="a file of the task to keep")
     create.add_argument("--name", default="a task of tcbox", help="its name, for people")
     create.add_argument("--wait", action="store_true", help="show the log until the task ends; exit 0 only if it completed")
-    for name, text in (("status", "its state and runs"), ("log", "its log, as it grows"), ("artifacts", "what it left"), ("cancel", "stop it"), ("rerun", "run it again")):
-        action = actions.add_parser(name, help=text)
+    for name, text in _ACTIONS.items():
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         action.add_argument("taskId", metavar="TASK")
         if name == "artifacts":
             action.add_argument("name", nargs="?", metavar="NAME", help="write this artifact to standard output")
@@ -96,8 +104,7 @@ def _plain(value: Any) -> Any:
 
 
 def _of_command(args: argparse.Namespace) -> dict[str, Any]:
-    env = dict(pair.partition("=")[::2] for pair in args.env)
-    files = [pair.partition("=")[::2] for pair in args.artifact]
+    env, files = dict(_pairs("--env", args.env)), _pairs("--artifact", args.artifact)
     payload: dict[str, Any] = {"maxRunTime": 3600}
     if env:
         payload["env"] = env
@@ -106,10 +113,25 @@ def _of_command(args: argparse.Namespace) -> dict[str, Any]:
         if files:
             payload["artifacts"] = {name: {"type": "file", "path": path} for name, path in files}
         return {"taskQueueId": args.queue or "local/docker", "payload": payload}
-    payload["command"] = [args.words if len(args.words) > 1 else shlex.split(args.words[0])]
+    payload["command"] = [_words(args.words)]
     if files:
         payload["artifacts"] = [{"name": name, "type": "file", "path": path} for name, path in files]
     return {"taskQueueId": args.queue or "local/host", "payload": payload}
+
+
+def _pairs(flag: str, given: list[str]) -> list[tuple[str, str]]:
+    for pair in given:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise errors.TcboxError(f"{flag} {pair}: expected a name and a value with = between them")
+    return [(pair.partition("=")[0], pair.partition("=")[2]) for pair in given]
+
+
+def _words(given: list[str]) -> list[str]:
+    """The words of a command; one alone is taken apart as a shell would."""
+    try:
+        return given if len(given) > 1 else shlex.split(given[0])
+    except ValueError as error:
+        raise errors.TcboxError(f"the command {given[0]!r} cannot be taken apart: {error}; give its words one by one after --") from error
 
 
 async def _create(args: argparse.Namespace, connection: connect.Connection) -> int:
@@ -133,7 +155,7 @@ async def _create(args: argparse.Namespace, connection: connect.Connection) -> i
 def _state(status: dict[str, Any]) -> str:
     run = status["runs"][-1] if status["runs"] else {}
     reason = run.get("reasonResolved")
-    return status["state"] + (f" ({reason})" if reason and reason != status["state"] else "")
+    return str(status["state"]) + (f" ({reason})" if reason and reason != status["state"] else "")
 
 
 async def _status(args: argparse.Namespace, connection: connect.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import shlex
@@ -21,6 +22,8 @@ from tcbox.cli.ending import Ended, Ending
 from tcbox.config.instance import Instance
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_READY = "TCBOX_READY"
+"""Set for a process that `--detach` began anew: the descriptor to tell its parent by, and when the parent began."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,18 +40,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start it; in the foreground return when it has ended, with --detach when it is ready."""
-    began = _process_start()
+    told = os.environ.pop(_READY, "").split(":")
+    began = float(told[1]) if len(told) > 1 else _process_start()
     if args.virtual_time and not args.ephemeral:
         raise errors.TcboxError("--virtual-time goes with --ephemeral: a clock that was moved would confuse a lasting instance")
     if args.ephemeral and args.data is not None:
         raise errors.TcboxError("--ephemeral uses a folder of its own: leave out --data, or leave out --ephemeral to keep the state")
     overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data}
     settings = config.load(chosen(args.config), overrides, os.environ)
-    folder = Instance(_temporary() if args.ephemeral else settings.data)
+    anew = args.detach and getattr(sys, "frozen", False) and len(told) == 1
+    folder = Instance(_temporary() if args.ephemeral and not anew else settings.data)
     if not args.ephemeral:
         folder.refuse_if_running()
     run = Run(args, settings, folder, began)
-    return run.detached() if args.detach else run.foreground()
+    if len(told) > 1:
+        return run.child(int(told[0]))
+    return run.detached(anew=anew) if args.detach else run.foreground()
 
 
 def _temporary() -> Path:
@@ -89,18 +96,14 @@ class Run:
     def _show(self, info: dict[str, Any]) -> None:
         print(json.dumps(info, indent=2) if self._args.json else banner.render(info, foreground=not self._args.detach), flush=True)
 
-    def detached(self) -> int:
-        """Serve in a child that has left this terminal; return when it is ready, or with what kept it from starting."""
+    def detached(self, *, anew: bool) -> int:
+        """Serve in a child that has left this terminal; return when it is ready, or with what kept it from starting.
+
+        Args:
+            anew: begin the program again instead of forking.
+        """
         reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.close(reading)
-                self._leave_terminal()
-                code = self._child(writing)
-            finally:
-                os._exit(code)
+        child = self._spawned(writing) if anew else self._forked(reading, writing)
         os.close(writing)
         try:
             with open(reading, "rb") as pipe:
@@ -122,12 +125,26 @@ class Run:
         hint = "" if self._args.ephemeral else f"; the end of its log may say why: tcbox logs --data {shlex.quote(str(self._folder.data))}"
         return f"the instance {how} while it started{hint}"
 
-    def _spawn(self, writing: int) -> None:
-        """Begin anew instead of forking: the files that a one-file program unpacks go with the process that began it."""
+    def _forked(self, reading: int, writing: int) -> int:
+        child = os.fork()
+        if child:
+            return child
+        code = 1
+        try:
+            os.close(reading)
+            self._leave_terminal()
+            code = self.child(writing)
+        finally:
+            os._exit(code)
+
+    def _spawned(self, writing: int) -> int:
+        """Begin anew: the files that a one-file program has unpacked go with the process that unpacked them."""
         import subprocess
 
-        env = {**os.environ, _READY: str(writing), "PYINSTALLER_RESET_ENVIRONMENT": "1"}
-        subprocess.Popen([sys.executable, *sys.argv[1:]], env=env, pass_fds=(writing,), start_new_session=True)  # noqa: S603 - this very program
+        env = {**os.environ, _READY: f"{writing}:{self._began}", "PYINSTALLER_RESET_ENVIRONMENT": "1"}
+        nothing = subprocess.DEVNULL
+        command = [sys.executable, *sys.argv[1:]]
+        return subprocess.Popen(command, env=env, pass_fds=(writing,), start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing).pid  # noqa: S603
 
     def _leave_terminal(self) -> None:
         os.setsid()
@@ -136,7 +153,7 @@ class Run:
             os.dup2(nothing, number)
         os.close(nothing)
 
-    def _child(self, writing: int) -> int:
+    def child(self, writing: int) -> int:
         """Serve, and tell the parent once: that it is ready, or what is in the way."""
         pipe = open(writing, "wb")  # noqa: SIM115 - closed by telling
 
@@ -150,10 +167,8 @@ class Run:
         except BaseException as error:
             if not isinstance(error, errors.TcboxError):
                 log.get("box").exception("the instance failed")
-            try:
+            with contextlib.suppress(OSError):  # when the parent has gone, nobody wants to know any more
                 tell({"error": self._words(error)})
-            except OSError:
-                pass  # the parent has gone, and nobody wants to know any more
         return 1
 
     def _words(self, error: BaseException) -> str:

@@ -15,7 +15,7 @@ from tcbox.client.http import Credentials
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox worker`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    run_parser = actions.add_parser("run", help="serve a task queue until SIGTERM")
+    run_parser = actions.add_parser("run", help="serve a task queue until SIGTERM", description="Serve a task queue until SIGTERM.")
     run_parser.add_argument("--kind", required=True, choices=("docker", "host", "builtin"), help="what runs the tasks; host gives no isolation")
     run_parser.add_argument("--root-url", help="the instance (default: TASKCLUSTER_ROOT_URL)")
     run_parser.add_argument("--queue", help="the task queue (default: local/<kind>)")
@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument("--folder", type=Path, help="where tasks' folders and caches are kept (default: ./tcbox-worker)")
     run_parser.add_argument("--live-log-host", default="127.0.0.1", help="the address that live logs are served at (default: 127.0.0.1)")
     run_parser.add_argument("--live-log-url", help="base of the live logs' URLs, when they are reached by another address")
-    run_parser.add_argument("--docker-url", default="unix:///var/run/docker.sock", help="where the Docker engine listens (default: unix:///var/run/docker.sock)")
+    run_parser.add_argument(
+        "--docker-url", default="unix:///var/run/docker.sock", help="where the Docker engine listens (default: unix:///var/run/docker.sock)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +39,10 @@ def run(args: argparse.Namespace) -> int:
     root_url = args.root_url or os.environ.get("TASKCLUSTER_ROOT_URL")
     client_id, token = os.environ.get("TASKCLUSTER_CLIENT_ID"), os.environ.get("TASKCLUSTER_ACCESS_TOKEN")
     if not root_url or not client_id or not token:
-        raise errors.TcboxError("a worker needs an instance and credentials: set TASKCLUSTER_ROOT_URL (or --root-url), TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN, as 'tcbox env' prints them")
+        raise errors.TcboxError(
+            "a worker needs an instance and credentials: set TASKCLUSTER_ROOT_URL (or --root-url), TASKCLUSTER_CLIENT_ID and "
+            "TASKCLUSTER_ACCESS_TOKEN, as 'tcbox env' prints them"
+        )
     if args.capacity < 1:
         raise errors.TcboxError("--capacity is how many tasks run at once: give 1 or more")
     log.setup()

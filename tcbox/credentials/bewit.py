@@ -11,6 +11,7 @@ from binascii import b2a_base64
 from dataclasses import dataclass
 
 from tcbox.credentials import hawk
+from tcbox.credentials.keys import Key
 
 _RESOURCE = re.compile(r"(/.*)([?&])bewit=([^&$]*)(?:&(.+))?")
 _CODE = re.compile(r"[\w-]+", re.ASCII)
@@ -80,12 +81,14 @@ def parse(bewit: str) -> Bewit:
     client, expires, code, ext = parts
     if not (client and expires and code):
         raise hawk.HawkError("Bad Request: Missing bewit attributes")
+    if not (client.isprintable() and ext.isprintable()):  # a line break in an id could pass for other lines of what is signed
+        raise hawk.HawkError("Bad Request: Invalid bewit structure: its id and ext are printable text")
     if not _SECONDS.fullmatch(expires):
         raise hawk.HawkError(f"Bad Request: Invalid bewit structure: its end is {expires!r}, and must be whole seconds since 1970")
     return Bewit(client, int(expires), code, ext)
 
 
-def verify(bewit: Bewit, key: str, *, resource: str, host: str, port: int) -> bool:
+def verify(bewit: Bewit, key: str | Key, *, resource: str, host: str, port: int) -> bool:
     """Whether the bewit was made with this key, for this resource (without the bewit). Its end is not looked at."""
     return hawk.same(
         bewit.mac,

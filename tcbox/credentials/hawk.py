@@ -14,12 +14,17 @@ from binascii import b2a_base64
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from tcbox.credentials import keys
+from tcbox.credentials.keys import Key
+
 LONGEST = 4096  # characters of a header, or of a resource with a bewit
 _VALUE = r"[ \w!#$%&'()*+,\-./:;<=>?@\[\]^`{|}~]+"
 _KEYS = ("id", "ts", "nonce", "hash", "ext", "mac", "app", "dlg")
 _ATTRIBUTE = re.compile(rf'({"|".join(_KEYS)})="({_VALUE})"(\s*(?:,\s*|$))', re.ASCII)
 _ANY_ATTRIBUTE = re.compile(r'(\w+)="([^"\\]*)"\s*(?:,\s*|$)', re.ASCII)
 _ONLY_VALUE = re.compile(_VALUE, re.ASCII)
+_PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte != ord("\\"))
+_BEFORE = {f"{comma}{name}=": name for comma in (", ", ",") for name in _KEYS}
 _SCHEME = re.compile(r"(\w+)(?:\s+(.*))?", re.ASCII)
 
 
@@ -48,6 +53,29 @@ def parse_authorization(header: str) -> HawkHeader:
     if header[:5] not in ("Hawk ", "hawk ") or len(header) > LONGEST:
         header = _other_header(header)
     text = header[5:].lstrip()
+    values = _usual(text) or _attributes(text)
+    try:
+        stamp, nonce, code, client = values["ts"], values["nonce"], values["mac"], values["id"]
+    except KeyError:
+        missing = ", ".join(name for name in ("id", "ts", "nonce", "mac") if name not in values)
+        raise HawkError(f"Bad Request: Missing attributes: the Authorization header lacks {missing}") from None
+    if not (stamp.isdecimal() and len(stamp) <= 15):
+        raise HawkError(f"Bad Request: Bad attribute value: ts is {stamp!r}, and must be whole seconds since 1970")
+    given = values.get
+    return HawkHeader(client, int(stamp), nonce, code, given("hash", ""), given("ext", ""), given("app", ""), given("dlg", ""))
+
+
+def _usual(text: str) -> dict[str, str] | None:
+    """The attributes as clients write them, by splitting, which is quicker than the grammar; None for any other text."""
+    pieces = f", {text}".split('"')
+    values = dict(zip([_BEFORE.get(piece, "") for piece in pieces[:-1:2]], pieces[1::2], strict=False))
+    if not values or len(values) * 2 + 1 != len(pieces) or pieces[-1] or "" in values or "" in values.values():
+        return None
+    return None if text.encode("utf-8", "replace").translate(None, _PLAIN) else values
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """The attributes; raises HawkError when they are malformed, unknown or double."""
     found = _ATTRIBUTE.findall(text)
     values: dict[str, str] = {}
     length = 0
@@ -56,14 +84,7 @@ def parse_authorization(header: str) -> HawkHeader:
         length += len(name) + len(value) + len(end) + 3
     if length != len(text) or len(values) != len(found) or not found:
         raise HawkError(f"Bad Request: {_fault(text)}")
-    try:
-        stamp, nonce, code, client = values["ts"], values["nonce"], values["mac"], values["id"]
-    except KeyError:
-        missing = ", ".join(name for name in ("id", "ts", "nonce", "mac") if name not in values)
-        raise HawkError(f"Bad Request: Missing attributes: the Authorization header lacks {missing}") from None
-    if not (stamp.isdecimal() and len(stamp) <= 15):
-        raise HawkError(f"Bad Request: Bad attribute value: ts is {stamp!r}, and must be whole seconds since 1970")
-    return HawkHeader(client, int(stamp), nonce, code, values.get("hash", ""), values.get("ext", ""), values.get("app", ""), values.get("dlg", ""))
+    return values
 
 
 def _other_header(header: str) -> str:
@@ -93,7 +114,7 @@ def _fault(text: str) -> str:
 
 
 def mac(
-    key: str,
+    key: str | Key,
     *,
     ts: int,
     nonce: str,
@@ -113,7 +134,7 @@ def mac(
     text = f"hawk.1.{kind}\n{ts}\n{nonce}\n{method.upper()}\n{resource}\n{host.lower()}\n{port}\n{hash}\n{ext}\n"
     if app:
         text += f"{app}\n{dlg}\n"
-    return b2a_base64(hmac.digest(key.encode(), text.encode(), "sha256"), newline=False).decode()
+    return keys.sign(key, text)
 
 
 def same(one: str, other: str) -> bool:
@@ -121,7 +142,7 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def verify(header: HawkHeader, key: str, *, method: str, resource: str, host: str, port: int) -> bool:
+def verify(header: HawkHeader, key: str | Key, *, method: str, resource: str, host: str, port: int) -> bool:
     """Whether the header's signature was made with this key, for this request. Its `ts` is not looked at."""
     return same(
         header.mac,

@@ -17,13 +17,14 @@ from typing import Any, TypeGuard
 import msgspec
 
 from tcbox import ids
+from tcbox.credentials import keys
+from tcbox.credentials.keys import Key
 from tcbox.scopes import valid_scope
 
 LONGEST_MS = 31 * 24 * 60 * 60 * 1000
 SKEW_MS = 5 * 60 * 1000
 _SEED_LENGTH = 44
 _FARTHEST = 2**53  # ms; what is beyond cannot be said exactly by all who read JSON, and is no time that matters
-_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class CertificateError(ValueError):
@@ -66,7 +67,7 @@ class Ext:
 
 
 def create(
-    client_id: str, access_token: str, *, scopes: Iterable[str], start_ms: int, expiry_ms: int, name: str | None = None
+    client_id: str, access_token: str | Key, *, scopes: Iterable[str], start_ms: int, expiry_ms: int, name: str | None = None
 ) -> Credentials:  # fmt: skip
     """Make temporary credentials from a client's; with a name, they have it as their client id.
 
@@ -89,20 +90,19 @@ def create(
     return Credentials(name or client_id, derived_token(access_token, unsigned.seed), msgspec.json.encode(content).decode())
 
 
-def signature(certificate: Certificate, client_id: str, access_token: str) -> str:
+def signature(certificate: Certificate, client_id: str, access_token: str | Key) -> str:
     """The certificate's signature, in base64, for who uses it, by the issuer's access token."""
     lines = ["version:1"]
     if certificate.issuer:
         lines += [f"clientId:{client_id}", f"issuer:{certificate.issuer}"]
     lines += [f"seed:{certificate.seed}", f"start:{_number(certificate.start)}", f"expiry:{_number(certificate.expiry)}", "scopes:"]
     text = "\n".join([*lines, *certificate.scopes])
-    return b2a_base64(hmac.digest(access_token.encode(), text.encode(), "sha256"), newline=False).decode()
+    return keys.sign(access_token, text)
 
 
-def derived_token(access_token: str, seed: str) -> str:
+def derived_token(access_token: str | Key, seed: str) -> str:
     """The access token of temporary credentials, from their issuer's and their seed."""
-    code = b2a_base64(hmac.digest(access_token.encode(), seed.encode(), "sha256"), newline=False).decode()
-    return code.rstrip("=").replace("+", "-").replace("/", "_")
+    return keys.sign(access_token, seed).rstrip("=").replace("+", "-").replace("/", "_")
 
 
 def make_ext(certificate: str | None = None, authorized_scopes: Sequence[str] | None = None) -> str:
@@ -121,7 +121,7 @@ def parse_ext(ext: str) -> Ext:
     Raises CertificateError when it is malformed.
     """
     try:
-        content = msgspec.json.decode(a2b_base64(ext.translate(_URL_SAFE) + "=="))  # more padding than needed does no harm
+        content = msgspec.json.decode(a2b_base64(ext.replace("-", "+").replace("_", "/") + "=="))  # more padding than needed does no harm
     except (Base64Error, msgspec.DecodeError, ValueError, RecursionError):
         raise CertificateError("Failed to parse ext: it must be a JSON object, in base64") from None
     if not isinstance(content, dict):
@@ -169,7 +169,7 @@ def check_times(certificate: Certificate, now_ms: int, skew_ms: int = SKEW_MS) -
         raise CertificateError("ext.certificate cannot last longer than 31 days!")
 
 
-def check_signature(certificate: Certificate, client_id: str, access_token: str) -> None:
+def check_signature(certificate: Certificate, client_id: str, access_token: str | Key) -> None:
     """Check who signed the certificate, given the issuer's access token; raises CertificateError."""
     made = signature(certificate, client_id, access_token)
     if not hmac.compare_digest(made.encode(), certificate.signature.encode()):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tcbox.credentials import bewit, hawk, temporary
 from tcbox.credentials.identity import ANONYMOUS, NO_CLIENT, ClientRecord, Expand, Failure, LazyScopes, SignedRequest, Success
+from tcbox.credentials.keys import Key
 from tcbox.scopes import ScopeSet
 
 ANONYMOUS_MS = 15 * 60 * 1000  # how long an anonymous caller counts as authenticated
@@ -24,7 +25,7 @@ Clients = Callable[[str], ClientRecord | None]
 class _Holder:
     """Who may sign with which key, and what the credentials give; derived from `issuer` and `ext`."""
 
-    access_token: str
+    key: Key
     expires_ms: int
     scopes: ScopeSet
     issuer: ClientRecord
@@ -57,6 +58,7 @@ class SignatureValidator:
         self._skew_ms = skew_ms
         self._certificate_skew_ms = certificate_skew_ms
         self._remembered = remembered
+        self._plain: dict[str, _Holder] = {}  # of clients that sign for themselves
         self._holders: OrderedDict[tuple[str, str], _Holder] = OrderedDict()
 
     def validate(self, request: SignedRequest, now_ms: int) -> Success | Failure:
@@ -75,7 +77,7 @@ class SignatureValidator:
     def _by_header(self, request: SignedRequest, authorization: str, now_ms: int) -> Success:
         header = hawk.parse_authorization(authorization)
         holder = self._holder(header.id, header.ext, now_ms)
-        if not hawk.verify(header, holder.access_token, method=request.method, resource=request.resource, host=request.host, port=request.port):
+        if not hawk.verify(header, holder.key, method=request.method, resource=request.resource, host=request.host, port=request.port):
             raise hawk.HawkError(
                 f"Unauthorized: Bad mac: the signature does not fit {request.method.upper()} {request.resource} at {request.host}:{request.port} "
                 "and this client's access token"
@@ -94,7 +96,7 @@ class SignatureValidator:
             raise hawk.HawkError(f"Unauthorized: Invalid method: a bewit allows GET and HEAD, not {request.method.upper()}")
         parsed = bewit.parse(code)
         holder = self._holder(parsed.id, parsed.ext, now_ms)
-        if not bewit.verify(parsed, holder.access_token, resource=resource, host=request.host, port=request.port):
+        if not bewit.verify(parsed, holder.key, resource=resource, host=request.host, port=request.port):
             raise hawk.HawkError(
                 f"Unauthorized: Bad mac: the bewit's signature does not fit {resource} at {request.host}:{request.port} and this client's access token"
             )
@@ -113,8 +115,7 @@ class SignatureValidator:
 
     def _holder(self, client_id: str, ext: str, now_ms: int) -> _Holder:
         if not ext:
-            record = self._client(client_id, now_ms)
-            return _Holder(record.access_token, record.expires_ms, record.scopes, record)
+            return self._itself(self._client(client_id, now_ms))
         known = self._holders.get((client_id, ext))
         parsed = known.ext if known is not None and known.ext is not None else temporary.parse_ext(ext)
         certificate = parsed.certificate
@@ -125,10 +126,19 @@ class SignatureValidator:
                 raise temporary.CertificateError("ext.certificate.issuer must differ from the supplied clientId")
             record = self._client(certificate.issuer or client_id, now_ms)
             temporary.check_times(certificate, now_ms, self._certificate_skew_ms)
-        if known is not None and known.issuer == record:
+        if known is not None and (known.issuer is record or known.issuer == record):
             self._holders.move_to_end((client_id, ext))
             return known
-        return _derive(client_id, record, parsed)
+        return _derive(client_id, self._itself(record), parsed)
+
+    def _itself(self, record: ClientRecord) -> _Holder:
+        """A client as it signs without a certificate; made anew when anything about it has changed."""
+        known = self._plain.get(record.client_id)
+        if known is None or known.issuer is not record:
+            if len(self._plain) >= self._remembered:
+                self._plain.clear()
+            known = self._plain[record.client_id] = _Holder(Key(record.access_token), record.expires_ms, record.scopes, record)
+        return known
 
     def _client(self, client_id: str, now_ms: int) -> ClientRecord:
         record = self._clients(client_id)
@@ -157,18 +167,18 @@ class SignatureValidator:
             self._holders.popitem(last=False)
 
 
-def _derive(client_id: str, record: ClientRecord, ext: temporary.Ext) -> _Holder:
+def _derive(client_id: str, issuer: _Holder, ext: temporary.Ext) -> _Holder:
     """What a client's credentials become by the ext of a request; raises CertificateError when they do not allow it."""
-    token, expires, scopes = record.access_token, record.expires_ms, record.scopes
+    record, key, expires, scopes = issuer.issuer, issuer.key, issuer.expires_ms, issuer.scopes
     certificate = ext.certificate
     if certificate is not None:
         _check_issuer(certificate, client_id, record)
-        temporary.check_signature(certificate, client_id, record.access_token)
-        token = temporary.derived_token(record.access_token, certificate.seed)
+        temporary.check_signature(certificate, client_id, key)
+        key = Key(temporary.derived_token(key, certificate.seed))
         expires = min(expires, int(certificate.expiry))
         scopes = ScopeSet(certificate.scopes)
     authorized = None if ext.authorized_scopes is None else ScopeSet(ext.authorized_scopes)
-    return _Holder(token, expires, scopes, record, ext, authorized)
+    return _Holder(key, expires, scopes, record, ext, authorized)
 
 
 def _check_issuer(certificate: temporary.Certificate, client_id: str, record: ClientRecord) -> None:

@@ -13,7 +13,7 @@ from tcbox.scopes.rules import PREFIX, Rule
 _Matching = Callable[[str], Iterable[tuple[Rule, str]]]
 
 
-class RoleCycle(ValueError):  # noqa: N818 - the word for what is found
+class RoleCycle(ValueError):
     """Roles assume each other in a circle.
 
     Attributes:

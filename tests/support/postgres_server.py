@@ -13,38 +13,55 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 SUPERUSER = "postgres"
 # What is safe for data is of no use here, and slow.
-_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=200")
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+# What keeps each commit over a crash of the server, if not of the machine.
+_SAFE = ("fsync=off", "max_connections=100")
 
 
 class Server:
     """A running server that listens on a socket in its own folder."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, settings: tuple[str, ...] = _FAST) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-pg-"))
         self._account = _account()
         if self._account is not None:
             os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
         data = str(self.folder / "data")
         self._run(binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        command = [str(binaries / "postgres"), "-D", data, "-k", str(self.folder), *settings]
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, **self._identity())
-        self._wait(binaries)
+        self._binaries = binaries
+        options = [part for setting in (*settings, "listen_addresses=") for part in ("-c", setting)]
+        self._command = [str(binaries / "postgres"), "-D", data, "-k", str(self.folder), *options]
+        self.resume()
 
     def url(self, name: str) -> str:
         """The URL of one of its databases."""
         return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
 
+    def run(self, statement: str, database: str = SUPERUSER) -> str:
+        """What a statement gives, a line per row."""
+        return self._run(self._binaries / "psql", "-h", str(self.folder), "-U", SUPERUSER, "-d", database, "-AtXc", statement)
+
+    def halt(self, *, crash: bool = False) -> None:
+        """End the server's processes, by a fast shutdown or as a crash would; its data stays."""
+        self._process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)  # both give its shared memory back
+        self._process.wait(30)
+
+    def resume(self) -> None:
+        """Start the server's processes, and return when they answer."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self.folder, **self._identity())
+        self._wait(self._binaries)
+
     def stop(self) -> None:
         """End the server and remove all that it had."""
-        self._process.send_signal(signal.SIGINT)  # a fast shutdown, which gives its shared memory back
-        self._process.wait(10)
+        if self._process.poll() is None:
+            self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait(self, binaries: Path) -> None:
@@ -56,8 +73,9 @@ class Server:
             time.sleep(0.02)
         raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
 
-    def _run(self, *command: str | Path) -> None:
-        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, **self._identity())
+    def _run(self, *command: str | Path) -> str:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.folder, **self._identity())
+        return done.stdout.strip()
 
     def _identity(self) -> dict[str, object]:
         if self._account is None:
@@ -94,10 +112,17 @@ def _start() -> Server | None:
 
 def server() -> Server:
     """This process's server. Without PostgreSQL's programs the test fails in CI, and is skipped elsewhere."""
-    running = _start()
-    if running is None:
-        reason = "PostgreSQL's server is not installed: install it (on Debian: apt install postgresql) to run this test"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return running
+    return _start() or _missing()
+
+
+def own() -> Server:
+    """A server for one test, which may halt it and must stop it; it keeps what was committed over a crash of its own."""
+    binaries = _binaries()
+    return Server(binaries, _SAFE) if binaries else _missing()
+
+
+def _missing() -> NoReturn:
+    reason = "PostgreSQL's server is not installed: install it (on Debian: apt install postgresql) to run this test"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -51,7 +51,7 @@ class Key:
     expires: int
 
 
-class _Refused(Exception):  # noqa: N818 - not an error where a project is missing
+class _Refused(Exception):
     def __init__(self, status: int, reason: str) -> None:
         self.status = status
         super().__init__(reason)

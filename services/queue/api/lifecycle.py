@@ -84,13 +84,13 @@ class Lifecycle:
         been sealed takes no tasks.
         """
         request = call.payload
+        queue = definitions.task_queue(request)
         self._check_number_of_dependencies(request)
-        await call.authorize(**definitions.scope_params(taskId, request))
-        definition = definitions.complete(taskId, request, self._clock.now(), self._limits)
+        await call.authorize(**definitions.scope_params(taskId, request, queue))
+        definition = definitions.complete(taskId, request, queue, self._clock.now(), self._limits)
         return replies.status(await self._creation.create(definition))
 
     def _check_number_of_dependencies(self, request: dict[str, Any]) -> None:
-        definitions.task_queue(request)
         if len(request["dependencies"]) > self._limits.dependencies:
             raise errors.InputError(
                 "task.dependencies exceeds the maximum allowed number of dependencies, {maxDependencies}: depend on tasks that gather others.",

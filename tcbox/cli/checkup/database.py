@@ -18,14 +18,14 @@ _LONG_LOG = 64 << 20
 
 def database(patient: Patient) -> Iterator[Finding]:
     """All of it."""
-    chosen = patient.settings.database.reveal() if patient.settings.database else ""
+    chosen = str(patient.settings.database)
     if chosen.startswith("postgres"):
         yield from _server(chosen)
         return
     path = Path(unquote(chosen.partition("://")[2])) if chosen else patient.folder.database
     if not path.exists():
         if chosen or any(patient.folder.keys.glob("*.key")):
-            yield wrong("database", f"{path} is not there, though an instance has run here: restore it from a backup, or start anew with an empty one")
+            yield wrong("database", f"{path} is not there, though an instance has run here: restore it from a backup; the next start makes an empty one")
         else:
             yield ok("database", "none yet")
         return
@@ -38,7 +38,8 @@ def _server(url: str) -> Iterator[Finding]:
     try:
         socket.create_connection(address, timeout=3).close()
     except OSError as error:
-        yield wrong("database", f"PostgreSQL at {address[0]}:{address[1]} cannot be reached: {error.strerror or error}", f"pg_isready -h {address[0]} -p {address[1]}")
+        message = f"PostgreSQL at {address[0]}:{address[1]} cannot be reached: {error.strerror or error}"
+        yield wrong("database", message, f"pg_isready -h {address[0]} -p {address[1]}")
     else:
         yield ok("database", f"PostgreSQL at {address[0]}:{address[1]} takes connections")
 

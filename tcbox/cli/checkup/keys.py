@@ -63,7 +63,8 @@ def _root_client(path: Path) -> Iterator[Finding]:
     except OSError as error:
         yield wrong("keys", f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
     except (ValueError, KeyError, TypeError):
-        yield wrong("keys", f"{path} does not hold the owner's client id and access token: without the file, the next start makes new ones", f"rm {path}", path.unlink)
+        message = f"{path} does not hold the owner's client id and access token: without the file, the next start makes new ones"
+        yield wrong("keys", message, f"rm {path}", path.unlink)
 
 
 def _sealer(patient: Patient) -> sealed.Sealer | None:
@@ -85,8 +86,8 @@ def _opens(database: Path, sealer: sealed.Sealer | None, path: Path) -> Iterator
             yield wrong("keys", f"{path} is not there, and {database} has values that were sealed with it: {_BACKUP}, before the next start makes a new one")
         return
     faults = [str(fault) for context, value in samples if (fault := _fault(sealer, value, context))]
-    for fault in faults:
-        yield wrong("keys", fault)
+    for each in faults:
+        yield wrong("keys", each)
     if not faults:
         yield ok("keys", "they open what is sealed in the database" if samples else "nothing is sealed yet")
 

@@ -34,9 +34,9 @@ def python(patient: Patient) -> Iterator[Finding]:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         yield wrong("sqlite", f"Python's SQLite is {sqlite3.sqlite_version}, and tcbox needs 3.35 or later: use a Python that was built with a newer one")
     needed = dict(_NEEDED)
-    if str(patient.settings.database.reveal() if patient.settings.database else "").startswith("postgres"):
+    if patient.settings.database.startswith("postgres"):
         needed["asyncpg"] = "asyncpg"
-    if str(patient.settings.blobs.url.reveal() if patient.settings.blobs.url else "").startswith("s3"):
+    if patient.settings.blobs.url.startswith("s3"):
         needed["boto3"] = "boto3"
     missing = [name for name, module in needed.items() if importlib.util.find_spec(module) is None]
     old = [f"{name}>={wanted}" for name, wanted in _wanted().items() if name in needed and name not in missing and _version(name) < _numbers(wanted)]

@@ -65,6 +65,7 @@ class PostgresDatabase:
                 statement_cache_size=1024,
                 server_settings=settings,
                 init=_prepare,
+                reset=_leave_as_it_is,
             )
         try:
             await self.migrate(migrations)
@@ -194,12 +195,19 @@ class PostgresDatabase:
         try:
             yield connection
         finally:
-            await pool.release(connection)
+            try:
+                await pool.release(connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                log.get("db").debug("a connection to %s was lost; the pool opens another", self._address.place)
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
     """Sums of integers come as Python integers, as they do from SQLite."""
     await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text")
+
+
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    """Nothing has been changed in the session that had to be reset, which would cost each use a round trip."""
 
 
 def _number(text: str) -> int | float:
