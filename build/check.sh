@@ -7,3 +7,4 @@ build/venv.sh postgres,docker,aws,test,check
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 .venv/bin/lint-imports --no-cache
+.venv/bin/python build/reference.py --check

@@ -12,6 +12,7 @@ import random
 import resource
 import sys
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import uvloop
@@ -120,7 +121,7 @@ async def _share(clients: list[Client], count: int, operation: object) -> list[f
 
 def cpu_of(pid: int) -> float:
     """CPU seconds of a process, all threads."""
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

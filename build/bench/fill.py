@@ -106,7 +106,8 @@ def _kind(place: int, needed: dict[bool, tuple[str, int]]) -> str:
 def _pattern(kind: str, index: int, group_id: str, time: int, now: int) -> Pattern:
     queue = f"fill-{'waiting' if kind in ('pending', 'running') else 'done'}/queue-{index % QUEUES}"
     needs = [FORMER] if kind in ("retried", "unscheduled") else []
-    definition = definitions.complete(MINE, _request(queue, group_id, time, needs), time, definitions.Limits())
+    request = _request(queue, group_id, time, needs)
+    definition = definitions.complete(MINE, request, definitions.task_queue(request), time, definitions.Limits())
     status = _status(kind, definition.status(), time, now)
     run = status.runs[-1] if status.runs else None
     columns = {
@@ -219,13 +220,11 @@ def _write_queues(connection: sqlite3.Connection, now: int) -> None:
                 "description": "", "stability": "experimental",
             }  # fmt: skip
             _insert(connection, "queue_task_queues", [queue])
-        workers = [
-            {
-                "task_queue_id": f"fill-done/queue-{index}", "worker_group": "filled", "worker_id": f"worker-{number}", "quarantine_until": now - sightings.NEVER,
-                "quarantine_details": "[]", "expires": now + sightings.WORKER_LIFE, "first_claim": now, "last_date_active": now, "recent_tasks": "[]",
-            }
-            for number in range(WORKERS)
-        ]  # fmt: skip
+        worker = {
+            "task_queue_id": f"fill-done/queue-{index}", "worker_group": "filled", "quarantine_until": now - sightings.NEVER, "quarantine_details": "[]",
+            "expires": now + sightings.WORKER_LIFE, "first_claim": now, "last_date_active": now, "recent_tasks": "[]",
+        }  # fmt: skip
+        workers = [{**worker, "worker_id": f"worker-{number}"} for number in range(WORKERS)]
         _insert(connection, "queue_workers", workers)
 
 

@@ -28,7 +28,8 @@ SCENARIOS = {  # operations at 1, 8 and 32 clients
     "lifecycle": (1000, 4000, 5000), "secret_set": (2000, 12000, 16000), "secret_get": (4000, 20000, 24000), "hawk": (4000, 20000, 24000),
 }  # fmt: skip
 NAMES = {
-    "ping": "ping (no credentials)", "create": "createTask", "status": "status", "claim": "claimWork + reportCompleted", "lifecycle": "createTask + claimWork + reportCompleted",
+    "ping": "ping (no credentials)", "create": "createTask", "status": "status", "claim": "claimWork + reportCompleted",
+    "lifecycle": "createTask + claimWork + reportCompleted",
     "secret_set": "secrets set", "secret_get": "secrets get", "hawk": "authenticateHawk",
 }  # fmt: skip
 
@@ -56,30 +57,45 @@ class Instance:
         subprocess.run([*TCBOX, "down", "--data", f"{self.folder}/data"], check=True, capture_output=True)
 
     def run(self, scenario: str, clients: int, operations: int) -> dict[str, float]:
-        made = self.info["credentials"]
-        command = [sys.executable, str(HERE / "driver.py"), self.info["rootUrl"], made["clientId"], made["accessToken"], scenario, str(clients), str(operations), str(self.pid)]
+        """One run of the driver; what it measured."""
+        command = [sys.executable, str(HERE / "driver.py"), *self.access, scenario, str(clients), str(operations), str(self.pid)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{scenario} with {clients} clients failed:\n{done.stderr[-3000:]}")
         return json.loads(done.stdout)  # type: ignore[no-any-return]
 
+    @property
+    def access(self) -> tuple[str, str, str]:
+        """Its root URL, and a client with all scopes."""
+        made = self.info["credentials"]
+        return self.info["rootUrl"], made["clientId"], made["accessToken"]
+
     def memory(self) -> float:
         """Resident memory in MiB."""
-        for line in open(f"/proc/{self.pid}/status"):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) / 1024
         return 0.0
 
     def cpu(self) -> float:
-        fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
+        """CPU seconds that its threads have used, exact where the kernel counts them so."""
+        try:
+            parts = [int(thread.read_text().split()[0]) for thread in pathlib.Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        except OSError:
+            parts = []
+        if parts:
+            return sum(parts) / 1e9
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def median(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure of several runs."""
     return {key: statistics.median(row[key] for row in rows) if isinstance(rows[0][key], (int, float)) else rows[0][key] for key in rows[0]}
 
 
 def scenarios(instance: Instance, rounds: int, scale: float, only: str | None) -> list[dict[str, float]]:
+    """Every scenario at every number of clients, told to the terminal as they come."""
     results = []
     for scenario, counts in SCENARIOS.items():
         if only and scenario != only:
@@ -87,7 +103,8 @@ def scenarios(instance: Instance, rounds: int, scale: float, only: str | None) -
         for clients, operations in zip((1, 8, 32), counts, strict=True):
             row = median([instance.run(scenario, clients, max(200, int(operations * scale))) for _ in range(rounds)])
             results.append(row)
-            print(f"{scenario:<12} {clients:>3} clients {row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  server {row['server_cpu_us']:.0f} us", file=sys.stderr)
+            server = f"server {row['server_cpu_us']:.0f} us"
+            print(f"{scenario:<12} {clients:>3} clients {row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  {server}", file=sys.stderr)
     if not only or only == "pickup":
         row = median([instance.run("pickup", 1, 60) for _ in range(rounds)])
         results.append(row)
@@ -96,14 +113,13 @@ def scenarios(instance: Instance, rounds: int, scale: float, only: str | None) -
 
 
 def table(rows: list[dict[str, float]]) -> list[str]:
+    """The rows of a table in Markdown."""
     lines = ["| operation | clients | per second | p50 ms | p95 ms | p99 ms | server CPU µs | driver CPU µs |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
-        if row["scenario"] == "pickup":
-            continue
-        name = NAMES[str(row["scenario"])]
-        lines.append(
-            f"| {name} | {row['clients']:.0f} | {row['per_second']:,.0f} | {row['p50']:.1f} | {row['p95']:.1f} | {row['p99']:.1f} | {row['server_cpu_us']:.0f} | {row['driver_cpu_us']:.0f} |"
-        )
+        if row["scenario"] != "pickup":
+            shown = [NAMES[str(row["scenario"])], f"{row['clients']:.0f}", f"{row['per_second']:,.0f}"]
+            shown += [f"{row[name]:.1f}" for name in ("p50", "p95", "p99")] + [f"{row[name]:.0f}" for name in ("server_cpu_us", "driver_cpu_us")]
+            lines.append(f"| {' | '.join(shown)} |")
     return lines
 
 
@@ -127,11 +143,11 @@ def idle(instance: Instance, seconds: float) -> tuple[float, float]:
     return instance.memory(), (instance.cpu() - before) / seconds * 100
 
 
-def fill(instance: Instance, count: int) -> None:
-    """Put so many resolved tasks into the database, by the same statements as the service's own."""
+def fill(instance: Instance, count: int) -> float:
+    """Put so many tasks into the database, in the form in which the queue writes them; seconds that the next start takes."""
     instance.stop()
     subprocess.run([sys.executable, str(HERE / "fill.py"), f"{instance.folder}/data", str(count)], check=True)
-    instance.start()
+    return instance.start()
 
 
 def noop(rounds: int) -> float:
@@ -139,25 +155,20 @@ def noop(rounds: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         instance = Instance(folder, workers=True)
         instance.start()
-        made = instance.info["credentials"]
-        out = subprocess.run([sys.executable, str(HERE / "noop.py"), instance.info["rootUrl"], made["clientId"], made["accessToken"], str(rounds)], check=True, capture_output=True, text=True)
+        command = [sys.executable, str(HERE / "noop.py"), *instance.access, str(rounds)]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         instance.stop()
-        return float(out.stdout)
+        return float(out)
 
 
-def main() -> None:
-    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--rounds", type=int, default=3)
-    args.add_argument("--quick", action="store_true", help="a fifth of the operations")
-    args.add_argument("--million", action="store_true")
-    args.add_argument("--only")
-    args.add_argument("--no-write", action="store_true", help="print the table only")
-    given = args.parse_args()
+def report(given: argparse.Namespace) -> list[str]:
+    """Measure what was asked for; the lines for the page."""
     scale = 0.2 if given.quick else 1.0
     lines = [f"Python {platform.python_version()}, {os.cpu_count()} cores, Linux {platform.release()}; medians of {given.rounds} rounds.", ""]
     if not given.only:
         ready, command = starts(max(5, given.rounds))
-        lines += ["| what | figure |", "|---|---:|", f"| start of the process to ready, fresh data folder | {ready:.2f} s |", f"| `tcbox up --detach` from start to return | {command:.2f} s |"]
+        lines += ["| what | figure |", "|---|---:|", f"| start of the process to ready, fresh data folder | {ready:.2f} s |"]
+        lines += [f"| `tcbox up --detach` from start to return | {command:.2f} s |"]
     with tempfile.TemporaryDirectory() as folder:
         instance = Instance(folder)
         instance.start()
@@ -167,20 +178,48 @@ def main() -> None:
         rows = scenarios(instance, given.rounds, scale, given.only)
         if not given.only:
             pickup = next(row for row in rows if row["scenario"] == "pickup")
-            lines += [f"| createTask to a waiting worker's claim, p50 / p95 | {pickup['p50']:.1f} / {pickup['p95']:.1f} ms |", f"| a no-op host task, createTask to resolved, p50 | {noop(30):.0f} ms |"]
+            lines += [f"| createTask to a waiting worker's claim, p50 / p95 | {pickup['p50']:.1f} / {pickup['p95']:.1f} ms |"]
+            lines += [f"| a no-op host task, createTask to resolved, p50 | {noop(30):.0f} ms |"]
             lines += [f"| memory after the runs | {instance.memory():.0f} MiB |"]
         lines += ["", "### An empty database", "", *table(rows)]
         if given.million:
-            fill(instance, 1_000_000)
-            again = scenarios(instance, given.rounds, scale, given.only)
-            lines += ["", "### A million tasks in the database", "", *table(again)]
+            lines += million(instance, given, scale)
         instance.stop()
-    text = "\n".join(lines)
-    print(text)
+    return lines
+
+
+def million(instance: Instance, given: argparse.Namespace, scale: float) -> list[str]:
+    """All again with a million tasks in the database; the lines for the page."""
+    ready = fill(instance, 1_000_000)
+    rows = scenarios(instance, given.rounds, scale, given.only)
+    lines = ["", "### A million tasks in the database", "", f"Ready {ready:.2f} s after the start; {instance.memory():.0f} MiB of memory after the runs."]
+    for row in rows:
+        if row["scenario"] == "pickup":
+            lines += [f"createTask to a waiting worker's claim: {row['p50']:.1f} ms (p50), {row['p95']:.1f} ms (p95)."]
+    return [*lines, "", *table(rows)]
+
+
+def write(lines: list[str]) -> None:
+    """Put the lines into the page, between its marks; the rest of it stays as it is."""
     page = ROOT / "docs" / "performance.md"
-    if not given.no_write and not given.only and not given.quick and page.exists():
-        before, _, rest = page.read_text().partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    text = "\n".join(lines)
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--rounds", type=int, default=3)
+    args.add_argument("--quick", action="store_true", help="a fifth of the operations; nothing is written")
+    args.add_argument("--million", action="store_true", help="all again with a million tasks in the database")
+    args.add_argument("--only", choices=[*SCENARIOS, "pickup"], help="one scenario; nothing is written")
+    args.add_argument("--no-write", action="store_true", help="print the table only")
+    given = args.parse_args()
+    lines = report(given)
+    print("\n".join(lines))
+    if not given.no_write and not given.only and not given.quick:
+        write(lines)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,12 @@ def refuse_static(client_id: str) -> None:
         )  # fmt: skip
 
 
+def refuse_nul(description: str) -> None:
+    """Raise InputError for a description that not every database can hold."""
+    if "\0" in description:
+        raise errors.InputError("The description has a NUL character in it: take it out.")
+
+
 def refuse_double_star(scopes: Iterable[str] | None) -> None:
     """Raise InputError for a scope that ends in two stars, as it is never what was meant."""
     for scope in scopes or ():

@@ -60,12 +60,20 @@ class Claiming:
         self.claim_timeout = claim_timeout
 
     async def work(self, task_queue_id: str, worker_group: str, worker_id: str, count: int) -> list[dict[str, Any]]:
-        """Claim up to `count` tasks, waiting until there is one; an empty list when none comes, or on the way down."""
+        """Claim up to `count` tasks, waiting until there is one; an empty list when none comes, or on the way down.
+
+        A worker in quarantine waits for nothing, so that it does not ask all the time.
+        """
         until = self._clock.now() + PATIENCE
         again = False
         while not self._waiters.draining:
             seen = self._waiters.hint(task_queue_id)
             claimed = await self._claim(task_queue_id, worker_group, worker_id, count)
+            if claimed is None:
+                if again:  # it was woken for a task that is for another worker
+                    self._waiters.wake(task_queue_id)
+                await self._waiters.rest(until)
+                break
             if claimed:
                 for status, _ in claimed:
                     self._sightings.claimed(task_queue_id, worker_group, worker_id, status.task_id, status.last_run_id)
@@ -79,10 +87,6 @@ class Claiming:
         """Whether a worker is not to get any work."""
         row = await self._db.point(sql.get_quarantine, task_queue_id=task_queue_id, worker_group=worker_group, worker_id=worker_id)
         return row is not None and int(row[0]) > self._clock.now()
-
-    async def idle(self) -> None:
-        """Keep a worker waiting that gets no work, so that it does not ask all the time."""
-        await self._waiters.rest(self._clock.now() + PATIENCE)
 
     def document(self, status: Status, definition: str) -> dict[str, Any]:
         """What a worker is told of a run that it has claimed."""
@@ -105,10 +109,16 @@ class Claiming:
             clocks.from_wire(run.taken_until or ""), _scopes(definition).scopes,
         )  # fmt: skip
 
-    async def _claim(self, task_queue_id: str, worker_group: str, worker_id: str, count: int) -> list[Claimed]:
-        async def claim(tx: db.Tx) -> list[Claimed]:
+    async def _claim(self, task_queue_id: str, worker_group: str, worker_id: str, count: int) -> list[Claimed] | None:
+        """What a worker claims now; None when it is in quarantine."""
+        worker = {"task_queue_id": task_queue_id, "worker_group": worker_group, "worker_id": worker_id}
+
+        async def claim(tx: db.Tx) -> list[Claimed] | None:
+            rows = await tx.all(sql.next_pending, **worker, now=tx.now, limit=count)
+            if not rows and (await tx.value(sql.get_quarantine, **worker) or 0) > tx.now:
+                return None
             claimed = []
-            for row in await tx.all(sql.next_pending, task_queue_id=task_queue_id, now=tx.now, limit=count):
+            for row in rows:
                 task = store.task(row)
                 change = transitions.claim(task.status, task.status.last_run_id, tx.now, tx.now + self.claim_timeout, (worker_group, worker_id))
                 if change is not None:

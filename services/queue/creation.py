@@ -83,9 +83,11 @@ class Creation:
         return after
 
     async def _join_group(self, tx: db.Tx, definition: Definition) -> None:
-        task_group_id = definition.document["taskGroupId"]
+        task_group_id, scheduler_id = definition.document["taskGroupId"], definition.document["schedulerId"]
+        if await tx.execute(sql.enter_group, task_group_id=task_group_id, scheduler_id=scheduler_id, until=definition.expires):
+            return
         expires = definition.expires + _GRACE
-        group = await tx.one(sql.join_group, task_group_id=task_group_id, scheduler_id=definition.document["schedulerId"], expires=expires)
+        group = await tx.one(sql.join_group, task_group_id=task_group_id, scheduler_id=scheduler_id, expires=expires)
         if group is None:
             return
         _check_group(group, definition.document)

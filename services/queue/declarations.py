@@ -37,7 +37,7 @@ api = Api(
         "workerType": _NAME,
         "workerGroup": _NAME,
         "workerId": _NAME,
-        "runId": r"^[1-9]*[0-9]+$",
+        "runId": r"^[0-9]+$",
         "name": r"^[\x20-\x7e]+$",
     },
 )

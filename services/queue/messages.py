@@ -43,8 +43,11 @@ def message(task: Task, exchange: Exchange, content: dict[str, Any]) -> Message:
 
 def key(status: Status, content: dict[str, Any]) -> dict[str, Any]:
     """The words of the routing key of a message about a task."""
-    return {
-        "taskId": status.task_id, "runId": content.get("runId"), "workerGroup": content.get("workerGroup"),
-        "workerId": content.get("workerId"), "provisionerId": status.provisioner_id, "workerType": status.worker_type,
+    words = {
+        "taskId": status.task_id, "provisionerId": status.provisioner_id, "workerType": status.worker_type,
         "schedulerId": status.scheduler_id, "taskGroupId": status.task_group_id,
     }  # fmt: skip
+    for name in ("runId", "workerGroup", "workerId"):
+        if name in content:
+            words[name] = content[name]
+    return words

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tcbox.api.declare import Method
     from tcbox.scopes import ScopeSet
 
-Identity = Success | Failure
 AUTH_FAILED = "auth-failed:auth-failed"
 """The published stand-in for the client id of a caller whose credentials are not valid."""
 _URL = "".join(map(chr, range(0x21, 0x7F)))

@@ -17,14 +17,17 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.api import refusals, routes, wire
-from tcbox.api.authenticator import Authenticator
-from tcbox.api.call import Call, Encoded, Identity, Reply
+from tcbox.api.authenticator import Authenticator, Identity
+from tcbox.api.call import Call, Encoded, Reply
 from tcbox.api.declare import Api, Method, published
 from tcbox.api.schemas import SchemaSet, Validator
 from tcbox.credentials import Failure, SignedRequest, Success, payload_hash
+from tcbox.db.errors import DatabaseError
 
 Coroutine = Callable[..., Awaitable[Any]]
 _JSON = "application/json"
+_LARGE = 256 * 1024
+"""Bytes of a body of which only the first fault is told."""
 
 
 class Meter(Protocol):
@@ -98,17 +101,13 @@ class Dispatcher:
                 self._check_arguments(method, entry, params, values, malformed=match.malformed, faults=faults)
             if method.input is not None:
                 self._check_kind(request)
-                call.payload = self._valid(method, entry, payload)
+                call.payload = self._valid(method, entry, payload, brief=len(request.body) > _LARGE)
             answer = self._reply(method, call, await entry.handler(call, **params))
         except errors.ApiError as error:
-            answer = self._refuse(error, method, params, payload)
+            inner = error.status == 500 and isinstance(error, DatabaseError)  # its message is about this machine
+            answer = self._refuse(self._incident(method, request, error) if inner else error, method, params, payload)
         except Exception as error:
-            self.log.exception("%s failed", method.name, extra={"requestId": request.request_id}, exc_info=error)
-            wrapped = errors.InternalServerError(
-                "Internal Server Error, incidentId {incidentId}. The log of the {service} service has the whole story under that id.",
-                incidentId=request.request_id, service=self.api.service,
-            )  # fmt: skip
-            answer = self._refuse(wrapped, method, params, payload)
+            answer = self._refuse(self._incident(method, request, error), method, params, payload)
         seconds = time.perf_counter() - started
         if self._meter is not None:
             self._meter.called(method, answer.status, seconds)
@@ -118,6 +117,14 @@ class Dispatcher:
                 extra={"requestId": request.request_id, "resource": request.target.partition("?")[0], "milliseconds": round(seconds * 1000, 1)},
             )  # fmt: skip
         return answer
+
+    def _incident(self, method: Method, request: wire.Request, error: Exception) -> errors.ApiError:
+        """What the caller is told of a failure that is no fault of the call; the log has the rest."""
+        self.log.exception("%s failed", method.name, extra={"requestId": request.request_id}, exc_info=error)
+        return errors.InternalServerError(
+            "Internal Server Error, incidentId {incidentId}. The log of the {service} service has the whole story under that id.",
+            incidentId=request.request_id, service=self.api.service,
+        )  # fmt: skip
 
     async def invoke(self, name: str, params: Mapping[str, str], query: Mapping[str, str], payload: Any, identity: Identity) -> Any:
         """Call a method from inside the process, with the same checks as over HTTP.
@@ -242,12 +249,12 @@ class Dispatcher:
         if not _is_json(kind):
             raise errors.MalformedPayload("Payload must be JSON with content-type: application/json got content-type: {contentType}", contentType=kind)
 
-    def _valid(self, method: Method, entry: _Entry, payload: Any) -> Any:
+    def _valid(self, method: Method, entry: _Entry, payload: Any, *, brief: bool = False) -> Any:
         validator = entry.validator
         if validator is None:
             validator = entry.validator = self._schemas.validator(method.service, method.input or "")
         payload = validator.fill(payload)
-        faults = validator.check(payload)
+        faults = validator.check(payload, brief=brief)
         if faults:
             listed = "\n".join(f"  * {fault.path or '/'}: {fault.message}" for fault in faults)
             raise errors.InputValidationError(

@@ -52,7 +52,7 @@ def _fits(part: Any, kind: type) -> bool:
     """Whether a part of a key is of its type, and such as a database can hold."""
     if type(part) is not kind:
         return False
-    return -_MOST <= part < _MOST if kind is int else "\0" not in part if kind is str else True
+    return -_MOST <= part < _MOST if isinstance(part, int) else "\0" not in part if isinstance(part, str) else True
 
 
 def token(*key: Any) -> str:

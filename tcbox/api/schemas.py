@@ -35,11 +35,27 @@ class Validator:
         self._filler = filler
         self.is_valid: Callable[[Any], bool] = compiled.is_valid
 
-    def check(self, value: Any) -> list[Fault]:
-        """All that is wrong with a value, at most 100 faults; an empty list when nothing is."""
+    def check(self, value: Any, *, brief: bool = False) -> list[Fault]:
+        """All that is wrong with a value, at most 100 faults; an empty list when nothing is.
+
+        Args:
+            brief: look for the first fault alone. All of them are found before the first can be told, and those of a
+                large value can be hundreds of thousands, for which everybody else would have to wait.
+        """
         if self.is_valid(value):
             return []
-        return faults.explain(islice(self._compiled.iter_errors(value), MOST_FAULTS))
+        if brief:
+            return faults.explain([self._first(value)])[:MOST_FAULTS]
+        return faults.explain(islice(self._compiled.iter_errors(value), MOST_FAULTS))[:MOST_FAULTS]
+
+    def _first(self, value: Any) -> jsonschema_rs.ValidationError:
+        import jsonschema_rs
+
+        try:
+            self._compiled.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return error
+        raise AssertionError("a value that is not valid has a fault")
 
     def fill(self, value: Any) -> Any:
         """The value with the schema's defaults where it has nothing, filled in in place as far as it can be."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
@@ -22,6 +21,9 @@ from tcbox.events import Bus
 from tcbox.events import bus as event_bus
 from tcbox.runtime import Registry, Supervisor
 from tcbox.workers.livelog import LiveLogs
+
+SEEDED = "seeded"
+"""The file in the data folder that says that a first start was finished."""
 
 
 class Box:
@@ -74,7 +76,6 @@ class Box:
         self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
         bus = Bus(database, self.clock)
         self._stack.push_async_callback(bus.close)
-        new = not folder.key_file("instance").exists()
         key = identity.instance_key(folder.key_file("instance"))
         place, signer = services.open_blobs(settings, folder, self.root_url, key, self.clock)
         await place.start()
@@ -93,8 +94,10 @@ class Box:
         self._mount(shared)
         self._stack.push_async_callback(self.supervisor.stop)
         await self.supervisor.start()
-        if new:
-            await seed.plant(shared.owner())
+        planted = folder.data / SEEDED  # not told by the keys: a first start may break off after they were made
+        if not planted.exists():
+            await seed.plant(shared.running["auth"].roles, self.root_client.client_id)
+            planted.touch(mode=0o600)
         self.workers = workers.Workers(shared)
 
     def describe(self) -> dict[str, Any]:
@@ -170,7 +173,16 @@ class Box:
 
 def _sealer(settings: Settings, folder: Instance) -> Sealer:
     chosen = settings.services.secrets.key
-    return from_text(chosen.reveal(), "services.secrets.key") if chosen else load_or_make(folder.key_file("sealing"))
+    if chosen:
+        return from_text(chosen.reveal(), "services.secrets.key")
+    path = folder.key_file("sealing")
+    if not path.exists() and (folder.data / SEEDED).exists():
+        raise errors.TcboxError(
+            f"the key that seals secrets and access tokens is gone: {path}. Restore it from a backup of the data folder, or give it as "
+            "services.secrets.key. A new one would open nothing of what is stored; to give that up and go on, make an empty "
+            f"instance with another --data, or remove {folder.data / SEEDED} to have a new key made"
+        )
+    return load_or_make(path)
 
 
 def _shown(host: str) -> str:
@@ -181,20 +193,3 @@ def _local(host: str) -> str:
     """An address of this machine's own at which a server that listens on `host` is reached."""
     wild = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not listened on
     return wild.get(host, f"[{host}]" if ":" in host else host)
-
-
-async def wait_for_end() -> None:
-    """Until SIGTERM or SIGINT; a second signal ends the process at once."""
-    import signal
-
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-
-    def ask() -> None:
-        if asked.is_set():
-            os._exit(130)
-        asked.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
-    await asked.wait()

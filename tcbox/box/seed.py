@@ -5,8 +5,13 @@ It is made once, on the first start; from then on it is the owner's to change.
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 from tcbox import errors
-from tcbox.client import Caller
+
+if TYPE_CHECKING:
+    from tcbox.services.auth.roles import Roles
 
 ANONYMOUS = (
     "auth:current-scopes",
@@ -37,10 +42,13 @@ ANONYMOUS = (
 """Reading what is no secret: tasks, their states, and artifacts whose names begin with `public/`."""
 
 
-async def plant(caller: Caller) -> None:
-    """Make the anonymous role, unless there is one already."""
-    role = {"description": "What everybody may do without credentials. Made on the first start; change it as you like.", "scopes": list(ANONYMOUS)}
-    try:
-        await caller.call("auth", "createRole", "anonymous", payload=role)
-    except errors.RequestConflict:
-        return
+DESCRIPTION = "What everybody may do without credentials. Made on the first start; change it as you like."
+
+
+async def plant(roles: Roles, by: str) -> None:
+    """Make the anonymous role, unless there is one already.
+
+    Straight in the service's own rules, not through its API: at a first start nothing else needs schemas yet.
+    """
+    with contextlib.suppress(errors.RequestConflict):
+        await roles.create("anonymous", DESCRIPTION, ANONYMOUS, by)

@@ -91,13 +91,7 @@ class Shared:
 
     def caller(self, service: str) -> Local:
         """Calls other services as this one."""
-        return self._as(identity.service_client(self.key, service))
-
-    def owner(self) -> Local:
-        """Calls services as the instance's owner."""
-        return self._as(self.root_client)
-
-    def _as(self, own: identity.OwnClient) -> Local:
+        own = identity.service_client(self.key, service)
         caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), lambda scopes: self.directory.expand(scopes)))
         return Local(self.front.services.get, lambda: caller)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,8 @@ class Workers:
                     self._log.exception("the %s worker failed; starting it again in %.0f s", kind, pause)
                     reason = f"{type(error).__name__}: {error}"
             if reason and reason != worker.why:
-                self._log.warning("the %s worker does not run: %s", kind, reason)
+                expected = kind == "docker" and worker.state == "starting"  # the banner has said so
+                self._log.log(logging.INFO if expected else logging.WARNING, "the %s worker does not run: %s", kind, reason)
             worker.state, worker.why = ("unavailable", reason) if reason else ("stopped", "")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(worker.stop.wait(), pause)

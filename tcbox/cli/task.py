@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--wait", action="store_true", help="show the log until the task ends; exit 0 only if it completed")
     for name, text in _ACTIONS.items():
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        action.add_argument("taskId", metavar="TASK")
+        action.add_argument("taskId", metavar="TASK", help="the task's id")
         if name == "artifacts":
             action.add_argument("name", nargs="?", metavar="NAME", help="write this artifact to standard output")
     for action in actions.choices.values():

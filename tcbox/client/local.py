@@ -11,8 +11,6 @@ from tcbox.credentials import Failure, Success
 if TYPE_CHECKING:
     from tcbox.api.dispatch import Dispatcher
 
-Identity = Success | Failure
-
 
 class Local:
     """Calls services of this process as one client.
@@ -22,7 +20,7 @@ class Local:
         identity: who calls; asked at each call, since scopes change.
     """
 
-    def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Identity]) -> None:
+    def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Success | Failure]) -> None:
         self._dispatchers = dispatchers
         self._identity = identity
 

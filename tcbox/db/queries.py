@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import operator
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tcbox.db import text
 from tcbox.db.errors import QueryError
@@ -30,7 +32,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Query:
-    """One named statement: its text for each engine, and the names of its parameters."""
+    """One named statement: its text for each engine, and the names of its parameters.
+
+    Attributes:
+        sqlite_numbered: SQLite's text with `?1`, `?2`, … for the parameters: looking them up by name takes it longer.
+        pick: the values of the parameters in that order; raises KeyError when one is missing.
+    """
 
     name: str
     description: str
@@ -38,9 +45,13 @@ class Query:
     postgres: str
     params: tuple[str, ...]
     arity: int = field(init=False)
+    sqlite_numbered: str = field(init=False, repr=False)
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arity", len(self.params))
+        object.__setattr__(self, "sqlite_numbered", text.numbered(self.sqlite, self.params, "?"))
+        object.__setattr__(self, "pick", _picker(self.params))
 
     def misfit(self, given: Iterable[str]) -> str:
         """What is wrong with parameters of these names, in words; empty when nothing is."""
@@ -48,6 +59,12 @@ class Query:
         wrong = [f"{name!r} is missing" for name in self.params if name not in names]
         wrong += [f"{name!r} is not one of its parameters" for name in sorted(names - set(self.params))]
         return ", ".join(wrong)
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda given: tuple([given[name] for name in names])
 
 
 class Queries:

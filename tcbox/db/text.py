@@ -52,7 +52,7 @@ def parameters(sql: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def numbered(sql: str, names: tuple[str, ...]) -> str:
+def numbered(sql: str, names: tuple[str, ...], sign: str = "$") -> str:
     """The text with `$1`, `$2`, … for the `:name` parameters, by their place in `names`."""
-    places = {name: f"${number}" for number, name in enumerate(names, 1)}
+    places = {name: f"{sign}{number}" for number, name in enumerate(names, 1)}
     return in_code(sql, lambda code: _PARAMETER.sub(lambda match: places[match[1]], code))

@@ -39,20 +39,21 @@ class Exchange:
     keys: tuple[Key, ...]
     address: str = field(init=False)
     _form: str = field(init=False, repr=False)
-    _variable: tuple[str, ...] = field(init=False, repr=False)
+    _words: tuple[tuple[str, str | None], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "address", f"exchange/taskcluster-{self.service}/v1/{self.exchange}")
         put(self, "_form", ".".join("%s" if key.constant is None else key.constant.replace("%", "%%") for key in self.keys))
-        put(self, "_variable", tuple(key.name for key in self.keys if key.constant is None))
+        put(self, "_words", tuple((key.name, None if key.required else "_") for key in self.keys if key.constant is None))
 
     def routing_key(self, values: Mapping[str, Any]) -> str:
         """The routing key for these values.
 
         Raises ValueError when a required word is missing, or a word that is one word has a dot in it.
         """
-        words = [values.get(name) for name in self._variable]
+        given = values.get
+        words = [given(name, missing) for name, missing in self._words]
         if None in words:
             self._refuse_missing(values)
             words = ["_" if word is None else word for word in words]

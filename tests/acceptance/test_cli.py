@@ -83,7 +83,7 @@ def test_refusals(quiet_box, place, tmp_path):
     taken = str(quiet_box.port)
     refusals = [
         (("up", "--detach", "--port", taken, "--data", str(tmp_path / "other")), "is taken by another program", "--port"),
-        (("up", "--port", taken, "--data", str(tmp_path / "other")), "is taken by another program", "--port"),
+        (("up", "--port", taken, "--data", str(tmp_path / "another")), "is taken by another program", "--port"),
         (("up", "--host", "203.0.113.1", "--data", str(tmp_path / "other")), "is no address of this machine", "--host"),
         (("up", "--config", "missing.yml"), "there is no file missing.yml", "--config"),
         (("config", "check", "--config", "missing.yml"), "there is no file missing.yml", "--config"),
@@ -274,21 +274,24 @@ def test_doctor(make_box, place):
     (box.data / "root-client.json").chmod(0o644)
     key = box.data / "keys" / "sealing.key"
     key.rename(box.folder / "aside")
+    env = {**place, **box.env, "TMPDIR": place["TMPDIR"]}  # nobody else's leftovers are touched
     words = ("doctor", "--data", str(box.data), "--config", str(box.config))
     config = box.config.read_text() + "port: 0\n"
     box.config.write_text(config)
-    found = {each["check"]: each for each in json.loads(box.command(*words, "--json", check=False).stdout) if each["state"] == "wrong"}
+    found = {
+        each["check"]: each for each in json.loads(subprocess.run([*TCBOX, *words, "--json"], capture_output=True, env=env).stdout) if each["state"] == "wrong"
+    }
     assert set(found) >= {"data", "secrecy", "instance", "keys"}
     assert found["data"]["command"] == f"chmod 700 {box.data}"
     assert found["instance"]["fixable"]
     assert "sealing.key is not there" in found["keys"]["message"]
-    fixed = box.command(*words, "--fix", check=False)
+    fixed = subprocess.run([*TCBOX, *words, "--fix"], capture_output=True, env=env)
     assert fixed.returncode == 1
     assert box.data.stat().st_mode & 0o777 == 0o700
     assert (box.data / "root-client.json").stat().st_mode & 0o777 == 0o600
     assert not (box.data / "run" / "instance.json").exists()
     (box.folder / "aside").rename(key)
-    states = {each["check"]: each["state"] for each in json.loads(tcbox({**place, **box.env, "TMPDIR": place["TMPDIR"]}, *words, "--json"))}
+    states = {each["check"]: each["state"] for each in json.loads(tcbox(env, *words, "--json"))}
     assert states["keys"] == states["database"] == "ok"
 
 

@@ -52,8 +52,8 @@ def test_every_command_and_option_has_its_place():
     """Each command stands in docs/cli.md with all of its options, and each option says what it does."""
     page = (DOCS / "cli.md").read_text()
     for name, parser in _parsers("tcbox", main.parser()):
-        assert name == "tcbox" or f" `{name}`\n" in page
-        section = page.partition(f" `{name}`\n")[2].partition("\n#")[0] if name != "tcbox" else page
+        assert name == "tcbox" or f"# `{name}`\n" in page
+        section = page.partition(f"# `{name}`\n")[2].partition("\n#")[0] if name != "tcbox" else page
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction | argparse._HelpAction | argparse._VersionAction):
                 continue

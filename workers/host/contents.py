@@ -84,7 +84,10 @@ class Contents:
         task_id = content.get("taskId") or await downloads.indexed_task(run, content["namespace"])
         name = content["artifact"]
         what = f"the artifact {name} of task {task_id}"
-        return f"artifact:{task_id}:{name}", what, lambda part: downloads.artifact(run, self._session, task_id, name, part), lambda: downloads.allowed(run, task_id, name)
+        return (
+            f"artifact:{task_id}:{name}", what,
+            lambda part: downloads.artifact(run, self._session, task_id, name, part), lambda: downloads.allowed(run, task_id, name),
+        )  # fmt: skip
 
     async def _ensure(self, path: Path, what: str, fetch: Any, sha256: str | None, log: TaskLog) -> None:
         if path.exists():

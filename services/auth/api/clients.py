@@ -60,6 +60,7 @@ class ClientMethods:
         wanted = Wanted.of(call.payload)
         model.refuse_static(clientId)
         model.refuse_double_star(wanted.scopes)
+        model.refuse_nul(wanted.description)
         await call.authorize(clientId=clientId, scopes=wanted.scopes or ())
         client, token = await self._clients.create(clientId, wanted, await call.client_id())
         return {**self._shown(client), "accessToken": token}
@@ -91,6 +92,7 @@ class ClientMethods:
         wanted = Wanted.of(call.payload)
         model.refuse_static(clientId)
         model.refuse_double_star(wanted.scopes)
+        model.refuse_nul(wanted.description)
         for _ in range(TRIES):
             before = await self._clients.get(clientId)
             await call.authorize(clientId=clientId, scopesAdded=model.added(wanted.scopes, before.scopes))

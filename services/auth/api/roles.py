@@ -71,6 +71,7 @@ class RoleMethods:
         """
         granted = call.payload["scopes"]
         model.refuse_double_star(granted)
+        model.refuse_nul(call.payload["description"])
         await call.authorize(roleId=roleId, scopes=granted)
         ordered = tuple(sorted(granted, key=scopes.sort_key))
         return self._shown(await self._roles.create(roleId, call.payload["description"], ordered, await call.client_id()))
@@ -87,6 +88,7 @@ class RoleMethods:
         """
         granted = tuple(call.payload["scopes"])
         model.refuse_double_star(granted)
+        model.refuse_nul(call.payload["description"])
 
         async def authorize(before: Role) -> None:
             await call.authorize(roleId=roleId, scopesAdded=self._known.expand(before.scopes).missing(granted))

@@ -44,9 +44,6 @@ class Work:
         worker_group, worker_id = request["workerGroup"], request["workerId"]
         await call.authorize(taskQueueId=taskQueueId, workerGroup=worker_group, workerId=worker_id)
         await self._sightings.worker(taskQueueId, worker_group, worker_id)
-        if await self._claiming.quarantined(taskQueueId, worker_group, worker_id):
-            await self._claiming.idle()
-            return Encoded(b'{"tasks":[]}')
         return replies.encoded({"tasks": await self._claiming.work(taskQueueId, worker_group, worker_id, request["tasks"])})
 
     @api.post(

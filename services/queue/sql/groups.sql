@@ -1,3 +1,8 @@
+-- name: enter_group
+-- Count one more task in a task group that is there, takes it and lasts long enough; what most tasks need.
+UPDATE queue_task_groups SET active = active + 1
+WHERE task_group_id = :task_group_id AND scheduler_id = :scheduler_id AND sealed IS NULL AND expires >= :until
+
 -- name: join_group
 -- Count one more task in a task group, which is made if need be.
 INSERT INTO queue_task_groups (task_group_id, scheduler_id, expires, active)

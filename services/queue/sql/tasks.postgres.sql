@@ -5,6 +5,11 @@ SELECT id, deadline, expires, ever_resolved, routes, tags, status FROM queue_tas
 SELECT t.id, t.deadline, t.expires, t.ever_resolved, t.routes, t.tags, t.status, d.definition
 FROM queue_tasks t JOIN queue_definitions d ON d.id = t.id
 WHERE t.task_queue_id = :task_queue_id AND t.pending_rank IS NOT NULL AND t.deadline > :now
+  AND NOT EXISTS (
+    SELECT 1 FROM queue_workers w
+    WHERE w.task_queue_id = :task_queue_id AND w.worker_group = :worker_group AND w.worker_id = :worker_id
+      AND w.quarantine_until > :now
+  )
 ORDER BY t.pending_rank, t.id
 LIMIT :limit
 FOR UPDATE OF t SKIP LOCKED

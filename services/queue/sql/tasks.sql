@@ -69,10 +69,15 @@ UPDATE queue_tasks SET status = :status, priority = :priority,
 WHERE id = :id
 
 -- name: next_pending
--- The pending tasks of a task queue that are to be claimed next.
+-- The pending tasks of a task queue that a worker is to claim next; none for a worker in quarantine.
 SELECT t.id, t.deadline, t.expires, t.ever_resolved, t.routes, t.tags, t.status, d.definition
 FROM queue_tasks t JOIN queue_definitions d ON d.id = t.id
 WHERE t.task_queue_id = :task_queue_id AND t.pending_rank IS NOT NULL AND t.deadline > :now
+  AND NOT EXISTS (
+    SELECT 1 FROM queue_workers w
+    WHERE w.task_queue_id = :task_queue_id AND w.worker_group = :worker_group AND w.worker_id = :worker_id
+      AND w.quarantine_until > :now
+  )
 ORDER BY t.pending_rank, t.id
 LIMIT :limit
 

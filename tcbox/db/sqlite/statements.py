@@ -39,8 +39,8 @@ class Runner:
         if len(params) != query.arity:
             raise misfit(query, params)
         try:
-            result = take(self.connection.execute(query.sqlite, params))
-        except (sqlite3.Error, OverflowError) as error:
+            result = take(self.connection.execute(query.sqlite_numbered, query.pick(params)))
+        except (sqlite3.Error, OverflowError, KeyError) as error:
             raise failed(error, query, params, self.place) from error
         stat = self.stats[query.name]
         stat.calls += 1
@@ -51,10 +51,10 @@ class Runner:
         """The statement once for each set of parameters."""
         started = perf_counter()
         for params in rows:
-            if len(params) != query.arity:
+            if query.misfit(params):
                 raise misfit(query, params)
         try:
-            self.connection.executemany(query.sqlite, rows)
+            self.connection.executemany(query.sqlite_numbered, map(query.pick, rows))
         except (sqlite3.Error, OverflowError) as error:
             raise failures.translated(error, query, self.place) from error
         stat = self.stats[query.name]

@@ -99,7 +99,7 @@ class WriteAheadLog:
             held = 1
         finally:
             writer.execute("PRAGMA busy_timeout = 0")
-        self._cut_at = size + 4 * MIB if held else CUT
+        self._cut_at = size + CHECKPOINT // 4 if held else CUT  # less than until it is due again
         self._waited = bool(held) and (wait or self._waited)
         if held and wait:
             log.get("db").warning(
