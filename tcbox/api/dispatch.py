@@ -120,7 +120,7 @@ class Dispatcher:
 
     def _incident(self, method: Method, request: wire.Request, error: Exception) -> errors.ApiError:
         """What the caller is told of a failure that is no fault of the call; the log has the rest."""
-        self.log.exception("%s failed", method.name, extra={"requestId": request.request_id}, exc_info=error)
+        self.log.error("%s failed", method.name, extra={"requestId": request.request_id}, exc_info=error)
         return errors.InternalServerError(
             "Internal Server Error, incidentId {incidentId}. The log of the {service} service has the whole story under that id.",
             incidentId=request.request_id, service=self.api.service,

@@ -107,7 +107,7 @@ class Run:
         os.close(writing)
         try:
             with open(reading, "rb") as pipe:
-                told = pipe.read()
+                told = pipe.readline()  # not to its end: a one-file program's first process keeps it open
         except KeyboardInterrupt:
             os.kill(child, signal.SIGTERM)
             os.waitpid(child, 0)
@@ -159,7 +159,7 @@ class Run:
 
         def tell(message: dict[str, Any]) -> None:
             if not pipe.closed:
-                pipe.write(json.dumps(message).encode())
+                pipe.write(json.dumps(message).encode() + b"\n")
                 pipe.close()
 
         try:

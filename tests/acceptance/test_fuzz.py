@@ -20,7 +20,7 @@ from tcbox import ids
 from tcbox.credentials import hawk
 
 SERVICES = ("auth", "queue", "secrets", "object")
-EXAMPLES = 30
+EXAMPLES = 20
 """Calls of each method by each kind of caller."""
 CONFIG = """
 log: {level: warning}

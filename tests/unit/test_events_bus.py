@@ -256,3 +256,14 @@ def test_wrong_routing_keys(values):
     """A missing required word, and a dot in a single word, are refused."""
     with pytest.raises(ValueError, match="name"):
         changed.routing_key(values)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_messages_of_one_change_keep_their_order(bus, database, count):
+    """Messages that are published together come in the order in which they were given, each with its own key and routes."""
+    messages = [events.Message(changed, {"name": f"n{n}"}, f'{{"n":{n}}}', [f"r{n}"]) for n in range(count)]
+    await database.transaction(lambda tx: bus.publish_all(tx, messages))
+    await tell(bus, database, 9)
+    found = await bus.read(0)
+    assert [(event.routing_key, event.cc, event.payload["n"]) for event in found[:-1]] == [(f"primary.n{n}._", (f"r{n}",), n) for n in range(count)]
+    assert found[-1].payload["n"] == 9

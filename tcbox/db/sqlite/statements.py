@@ -50,8 +50,9 @@ class Runner:
     def many(self, query: Query, rows: Sequence[Mapping[str, Any]]) -> None:
         """The statement once for each set of parameters."""
         started = perf_counter()
+        names = frozenset(query.params)
         for params in rows:
-            if query.misfit(params):
+            if params.keys() != names:
                 raise misfit(query, params)
         try:
             self.connection.executemany(query.sqlite_numbered, map(query.pick, rows))
