@@ -30,6 +30,9 @@ from tcbox.db.sqlite.wal import WriteAheadLog
 
 # A batch stops taking further transactions after so many seconds, so that the event loop serves others in between.
 BATCH_SECONDS = 0.01
+# How long a batch waits for the company that it expects.
+PATIENCE_SECONDS = 0.001
+MOST_COMPANY = 64
 # How long a BEGIN waits, in the writer's thread, for another program that has the database locked.
 BUSY_MILLISECONDS = 5000
 
@@ -75,6 +78,8 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Job] = deque()
         self._busy = False
+        self._company = 1
+        self._patience: asyncio.TimerHandle | None = None
         self._careful = False
         self._idle: asyncio.Future[None] | None = None
         self._steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
@@ -98,8 +103,26 @@ class Writer:
         self._waiting.append(Job(fn, future, alone))
         if not self._busy:
             self._busy = True
-            self._loop.call_soon(self._begin)
+            self._gather()
+        elif self._patience is not None and len(self._waiting) >= self._company:
+            self._patience.cancel()
+            self._begin_late()
         return future
+
+    def _gather(self) -> None:
+        """Begin when as many wait as were lately under way together, or in a moment; one alone never waits.
+
+        Callers who were answered together mostly ask again together. A commit costs as much as several transactions,
+        so that it pays to let them come: their requests are read and checked meanwhile.
+        """
+        if len(self._waiting) >= self._company or self._wal is None:
+            self._loop.call_soon(self._begin)
+        else:
+            self._patience = self._loop.call_later(PATIENCE_SECONDS, self._begin_late)
+
+    def _begin_late(self) -> None:
+        self._patience = None
+        self._loop.call_soon(self._begin)
 
     async def close(self) -> None:
         """Finish what was asked for, then end the thread."""
@@ -193,6 +216,7 @@ class Writer:
         self._next()
 
     def _answer(self, jobs: list[Job], failure: Exception | None) -> None:
+        self._company = min(len(jobs) + len(self._waiting), MOST_COMPANY)
         for job in jobs:
             if failure is not None and job.error is None:
                 job.error = copy.copy(failure)
@@ -203,7 +227,7 @@ class Writer:
     def _next(self) -> None:
         """Begin the next batch, after those just answered have had their turn to ask for more."""
         if self._waiting:
-            self._loop.call_soon(self._begin)
+            self._gather()
             return
         self._busy = False
         if self._idle is not None and not self._idle.done():
