@@ -115,9 +115,7 @@ class Clients:
         Raises ResourceNotFound.
         """
         action = "client disabled" if disabled else "client enabled"
-        return await self._change(
-            client_id, action, by, lambda tx: tx.execute(sql.disable_client, client_id=client_id, disabled=int(disabled), now=tx.now)
-        )
+        return await self._change(client_id, action, by, lambda tx: tx.execute(sql.disable_client, client_id=client_id, disabled=int(disabled), now=tx.now))
 
     async def delete(self, client_id: str, by: str) -> None:
         """Remove a client, if it is there; recorded and announced in either case."""

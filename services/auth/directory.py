@@ -226,5 +226,3 @@ class Directory:
 def token_context(client_id: str) -> str:
     """What the sealed token of a client is bound to."""
     return f"auth/clients/{client_id}"
-
-

@@ -225,4 +225,3 @@ def _why(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is no address of this machine: choose another with --host"
     return f"cannot listen on {address}: {error.strerror or error}"
-

@@ -12,6 +12,7 @@ from tcbox import scopes as scope_sets
 if TYPE_CHECKING:
     from tcbox.credentials import Success
 
+
 def insufficient_scopes(caller: Success, required: Any) -> errors.InsufficientScopes:
     """The refusal that names what the caller lacks and what would satisfy."""
     expression = _pretty(required)

@@ -148,9 +148,7 @@ class LocalBlobs:
         """See `Blobs.unseal`."""
         await asyncio.to_thread(files.set_sealed, self.path(key), sealed=False)
 
-    def put_url(
-        self, key: str, *, content_type: str, content_length: int | None = None, content_disposition: str = "", expires_ms: int
-    ) -> str:
+    def put_url(self, key: str, *, content_type: str, content_length: int | None = None, content_disposition: str = "", expires_ms: int) -> str:
         """See `Blobs.put_url`."""
         conditions: dict[str, str | int] = {"type": content_type}
         if content_length is not None:

@@ -193,9 +193,7 @@ class S3Blobs:
     async def unseal(self, key: str) -> None:
         """Nothing: see `seal`."""
 
-    def put_url(
-        self, key: str, *, content_type: str, content_length: int | None = None, content_disposition: str = "", expires_ms: int
-    ) -> str:
+    def put_url(self, key: str, *, content_type: str, content_length: int | None = None, content_disposition: str = "", expires_ms: int) -> str:
         """See `Blobs.put_url`.
 
         Raises InputError when there are more bytes than one PUT may have.

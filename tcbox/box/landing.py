@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from tcbox.api.front import Mounted
 
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-_POLICY = "default-src 'self'; img-src 'self' data:; connect-src 'self' http: https:; frame-ancestors 'none'; base-uri 'none'"
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' http: https:; frame-ancestors 'none'; base-uri 'none'",
+}
 
 
 def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
@@ -36,7 +40,7 @@ def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
         if "/" in name or name.rpartition(".")[2] not in _TYPES or not file.is_file():
             missing = {"code": "ResourceNotFound", "message": f"There is nothing at {path}. The API is below /api/, its description below /references/."}
             return web.Response(status=404, body=wire.encode(missing), headers={"Content-Type": wire.JSON})
-        headers = {"Content-Type": f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8", "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
-        return web.Response(body=file.read_bytes(), headers=headers)
+        kind = f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8"
+        return web.Response(body=file.read_bytes(), headers={"Content-Type": kind, **_HEADERS})
 
     return handle

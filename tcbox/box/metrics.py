@@ -43,12 +43,18 @@ def show(registry: Registry, shared: Shared) -> None:
     """Have the registry show how services, loops and statements are doing."""
     expose(registry, shared.supervisor)
     stats = shared.database.stats
-    registry.computed("tcbox_queries_total", "Named statements run.", ("query",), lambda: [((name,), stat.calls) for name, stat in list(stats.items())], "counter")
+    registry.computed(
+        "tcbox_queries_total", "Named statements run.", ("query",), lambda: [((name,), stat.calls) for name, stat in list(stats.items())], "counter",
+    )  # fmt: skip
     registry.computed(
         "tcbox_query_seconds_total", "Time spent in named statements.", ("query",),
         lambda: [((name,), stat.seconds) for name, stat in list(stats.items())], "counter",
     )  # fmt: skip
-    registry.computed("tcbox_memory_peak_bytes", "Largest resident memory so far.", (), lambda: [((), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)])
+    registry.computed("tcbox_memory_peak_bytes", "Largest resident memory so far.", (), _peak)
+
+
+def _peak() -> list[Sample]:
+    return [((), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)]
 
 
 def handler(registry: Registry) -> Mounted:

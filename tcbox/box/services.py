@@ -6,7 +6,7 @@ A service's code is imported when it is made, so one that is switched off costs 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,11 @@ class Shared:
     def caller(self, service: str) -> Local:
         """Calls other services as this one."""
         own = identity.service_client(self.key, service)
-        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), lambda scopes: self.directory.expand(scopes)))
+
+        def expand(scopes: Iterable[str]) -> ScopeSet:
+            return self.directory.expand(scopes)  # looked up at each call: auth may have been started anew
+
+        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), expand))
         return Local(self.front.services.get, lambda: caller)
 
 
@@ -210,8 +214,8 @@ def _auth(shared: Shared) -> Any:
 
     own = [shared.root_client, identity.worker_client(shared.key), *(identity.service_client(shared.key, name) for name in enabled(shared.settings))]
     clients = [StaticClient(client.client_id, client.access_token, client.scopes, client.description) for client in own]
-    for client in shared.settings.services.auth.static_clients:
-        clients.append(StaticClient(client.client_id, text(client.access_token), tuple(client.scopes), client.description))
+    configured = shared.settings.services.auth.static_clients
+    clients += [StaticClient(client.client_id, text(client.access_token), tuple(client.scopes), client.description) for client in configured]
     return Service(
         database=shared.database, bus=shared.bus, sealer=shared.sealer, clock=shared.clock,
         static_clients=clients, vendors=vendors(shared.settings.services.auth),

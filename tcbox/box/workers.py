@@ -53,7 +53,12 @@ class Workers:
     def status(self) -> dict[str, Any]:
         """How each is."""
         return {
-            kind: {"state": worker.state, "why": worker.why, "queues": [*worker.settings.task_queues, *worker.settings.serve], "capacity": worker.settings.capacity}
+            kind: {
+                "state": worker.state,
+                "why": worker.why,
+                "queues": [*worker.settings.task_queues, *worker.settings.serve],
+                "capacity": worker.settings.capacity,
+            }
             for kind, worker in self._workers.items()
         }
 

@@ -20,6 +20,7 @@ from tcbox.cli import banner, terminal
 from tcbox.cli.config import chosen
 from tcbox.cli.ending import Ended, Ending
 from tcbox.config.instance import Instance
+from tcbox.runtime import tuning
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _READY = "TCBOX_READY"
@@ -200,6 +201,7 @@ class Run:
             factory: Any = uvloop.new_event_loop
         except ImportError:
             factory = None
+        tuning.before_start()
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(self._instance(ready, ending))
 
@@ -227,6 +229,7 @@ class Run:
             ready_after = _uptime() - self._began
             ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral})
             box.start_workers()
+            tuning.after_start()
             await ending.wait()
         finally:
             await box.stop()

@@ -54,9 +54,7 @@ def strip(resource: str) -> tuple[str, str]:
     Raises HawkError when the resource is too long, or has no bewit.
     """
     if len(resource) > hawk.LONGEST:
-        raise hawk.HawkError(
-            f"Bad Request: Resource path exceeds max length: it has {len(resource)} characters, at most {hawk.LONGEST} are read with a bewit"
-        )
+        raise hawk.HawkError(f"Bad Request: Resource path exceeds max length: it has {len(resource)} characters, at most {hawk.LONGEST} are read with a bewit")
     match = _RESOURCE.fullmatch(resource)
     if match is None:
         raise hawk.HawkError("Unauthorized: the URL's bewit is malformed: append '?bewit=…' or '&bewit=…' as it was made")

@@ -93,7 +93,7 @@ def _other_header(header: str) -> str:
         raise HawkError(f"Bad Request: Header length too long: the Authorization header has {len(header)} characters, at most {LONGEST} are read")
     match = _SCHEME.fullmatch(header)
     if match is None:
-        raise HawkError("Bad Request: Invalid header syntax: write 'Authorization: Hawk id=\"…\", ts=\"…\", nonce=\"…\", mac=\"…\"'")
+        raise HawkError('Bad Request: Invalid header syntax: write \'Authorization: Hawk id="…", ts="…", nonce="…", mac="…"\'')
     if match[1].lower() != "hawk":
         raise HawkError(f"Unauthorized: the Authorization header's scheme is {match[1]!r}; sign requests with Hawk")
     return f"Hawk {match[2] or ''}"

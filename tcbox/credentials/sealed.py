@@ -85,8 +85,7 @@ class Sealer:
             return cipher.decrypt(bytes(sealed[1 + _ID : _HEAD]), bytes(sealed[_HEAD:]), context.encode())
         except InvalidTag:
             raise SealError(
-                f"the sealed value of {context} was changed after it was written, or moved there from another place: "
-                "restore it from a backup, or set it again"
+                f"the sealed value of {context} was changed after it was written, or moved there from another place: restore it from a backup, or set it again"
             ) from None
 
     def is_current(self, sealed: bytes) -> bool:

@@ -24,17 +24,12 @@ def connect(url: str, *, clock: Clock) -> Database:
         if rest == ":memory:":
             return SqliteDatabase(None, clock)
         if not rest.startswith("/"):
-            raise errors.TcboxError(
-                f"the database {url!r} has no absolute path: write three slashes, like sqlite:///srv/tcbox/tcbox.db"
-            )
+            raise errors.TcboxError(f"the database {url!r} has no absolute path: write three slashes, like sqlite:///srv/tcbox/tcbox.db")
         return SqliteDatabase(Path(unquote(rest)), clock)
     if scheme in ("postgresql", "postgres") and urlsplit(url).path.strip("/"):
         return _postgres(url, clock)
     shown = urlsplit(url)._replace(netloc="…").geturl() if "@" in url else url
-    raise errors.TcboxError(
-        f"the database {shown!r} has no form that is known here: write sqlite:///path/to/tcbox.db or "
-        "postgresql://user:password@host/name"
-    )
+    raise errors.TcboxError(f"the database {shown!r} has no form that is known here: write sqlite:///path/to/tcbox.db or postgresql://user:password@host/name")
 
 
 def _postgres(url: str, clock: Clock) -> Database:

@@ -20,6 +20,7 @@ __all__ = ["Expression", "ExpressionError", "Params", "Rendered", "compile", "sa
 Rendered = str | dict[str, list[Any]]
 _Render = Callable[[Params], Any]  # gives a rendered expression, None for nothing, or a list to be spliced in
 
+
 class Expression:
     """A compiled template.
 

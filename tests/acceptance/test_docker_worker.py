@@ -63,7 +63,12 @@ async def test_a_task_runs_in_a_container(docker, tmp_path):
         ({"image": {"type": "docker-image", "name": images.IMAGE}, "maxRunTime": 5}, "completed", "completed", "exit code: 0"),
         ({"image": "Not A Name", "maxRunTime": 5}, "exception", "malformed-payload", "is not the name of an image"),
         ({"image": {"type": "indexed-image", "namespace": "no.such", "path": "p"}, "maxRunTime": 5}, "exception", "malformed-payload", "no.such"),
-        ({"image": {"type": "task-image", "taskId": "fN1SbArXTPSVFNUvaOlinQ", "path": "public/p"}, "maxRunTime": 5}, "exception", "malformed-payload", "public/p"),
+        (
+            {"image": {"type": "task-image", "taskId": "fN1SbArXTPSVFNUvaOlinQ", "path": "public/p"}, "maxRunTime": 5},
+            "exception",
+            "malformed-payload",
+            "public/p",
+        ),
         ({"command": "x", "maxRunTime": 0, "huh": 1}, "exception", "malformed-payload", "payload/huh"),
         (shell("true", capabilities={"privileged": True}), "exception", "malformed-payload", "payload.capabilities.privileged"),
         (shell("true", capabilities={"devices": {"kvm": True}}), "exception", "malformed-payload", "payload.capabilities.devices.kvm"),
@@ -274,7 +279,11 @@ async def test_leftovers_are_removed_at_the_start(tmp_path):
         async with running(tmp_path, "docker", instance=mine) as worker:
             assert (await worker.do(shell("true"))).state == "completed"
             assert await images.labelled(f"tcbox.instance={mine}") == NOTHING
-        assert {kind: len(found) for kind, found in (await images.labelled(f"tcbox.instance={other}")).items()} == {"containers": 1, "networks": 1, "volumes": 1}
+        assert {kind: len(found) for kind, found in (await images.labelled(f"tcbox.instance={other}")).items()} == {
+            "containers": 1,
+            "networks": 1,
+            "volumes": 1,
+        }
     finally:
         async with running(tmp_path / "other", "docker", instance=other) as worker:
             await worker.do(shell("true"))

@@ -33,7 +33,20 @@ ODD = (
     "a", "a/b", "..", "../../x", "%", "%00", "\0", "é", "\u2028", " ", "\n", "\\", '"', "<script>", "{}", "-1", "0", "007", "9" * 25, "9" * 5000, "1e9",
     "x" * 3000, "static/taskcluster/root", "anonymous", "hook-id:*", "*", "**", "public/a.txt", "constructor", "true", "null", "read-only", "client", "proj-x",
 )  # fmt: skip
-TOKENS = ("", "x", "W10", "WzFd", "WyJhIl0", "Wy0xXQ", "WzE4NDQ2NzQ0MDczNzA5NTUxNjE2XQ", "WzEsMTg0NDY3NDQwNzM3MDk1NTE2MTZd", "WyJcdTAwMDAiXQ", "W1tbW1s" * 500, "é", "=")
+TOKENS = (
+    "",
+    "x",
+    "W10",
+    "WzFd",
+    "WyJhIl0",
+    "Wy0xXQ",
+    "WzE4NDQ2NzQ0MDczNzA5NTUxNjE2XQ",
+    "WzEsMTg0NDY3NDQwNzM3MDk1NTE2MTZd",
+    "WyJcdTAwMDAiXQ",
+    "W1tbW1s" * 500,
+    "é",
+    "=",
+)
 NUMBERS = ("0", "1", "1000", "-1", "1.5", "", "x", "9" * 15, "9" * 400, "9" * 5000)
 RAW = (
     b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":"\\ud800"}', b'{"a":1e999}', b'{"a":' + b"9" * 5000 + b"}", b"[" * 200_000, b"[" * 240 + b"]" * 240,
@@ -54,9 +67,7 @@ class Api:
         self.credentials = box.info["credentials"]
         self._connection: http.client.HTTPConnection | None = None
         self._resolved: dict[str, Any] = {}
-        self.methods = {
-            name: [entry for entry in self.get(f"/references/{name}/v1/api.json")["entries"] if entry["type"] == "function"] for name in SERVICES
-        }
+        self.methods = {name: [entry for entry in self.get(f"/references/{name}/v1/api.json")["entries"] if entry["type"] == "function"] for name in SERVICES}
 
     def get(self, path: str) -> Any:
         return json.loads(self.send("GET", path, None, {})[1])
@@ -162,9 +173,20 @@ def plant(api: Api) -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
 
 
-LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(ODD)
-JSON = st.recursive(LEAF, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), below, max_size=3), max_leaves=6)
-TIME = st.sampled_from((stamp(1), stamp(3000), stamp(86400 * 300), stamp(-86400), "2030-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "0000-00-00T00:00:00Z", "x"))
+LEAF = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=20)
+    | st.sampled_from(ODD)
+)
+JSON = st.recursive(
+    LEAF, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), below, max_size=3), max_leaves=6
+)
+TIME = st.sampled_from(
+    (stamp(1), stamp(3000), stamp(86400 * 300), stamp(-86400), "2030-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "0000-00-00T00:00:00Z", "x")
+)
 
 
 def fitting(schema: Any) -> st.SearchStrategy[Any]:
@@ -181,7 +203,9 @@ def fitting(schema: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, list):
         return st.sampled_from(kind).flatmap(lambda one: fitting({**schema, "type": one}))
     if kind == "object":
-        return st.builds(dict.__or__, fitting_properties(schema), st.dictionaries(st.text(max_size=5), LEAF, max_size=1) if "properties" not in schema else st.just({}))
+        return st.builds(
+            dict.__or__, fitting_properties(schema), st.dictionaries(st.text(max_size=5), LEAF, max_size=1) if "properties" not in schema else st.just({})
+        )
     if kind == "array":
         return st.lists(fitting(schema.get("items")), min_size=schema.get("minItems", 0), max_size=max(3, schema.get("minItems", 0)))
     if kind == "string":
@@ -225,7 +249,9 @@ def paths(draw: st.DrawFn, service: str, entry: dict[str, Any], known: dict[str,
     """The path of a method, its parameters sensible or odd."""
     path = entry["route"]
     for name in entry["args"]:
-        value = draw(st.sampled_from(known.get(name, ODD)) if draw(st.integers(0, 3)) else st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), min_size=1))
+        value = draw(
+            st.sampled_from(known.get(name, ODD)) if draw(st.integers(0, 3)) else st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), min_size=1)
+        )
         path = path.replace(f"<{name}>", quote(value, safe="" if draw(st.booleans()) else "/%!*"))
     query = {}
     for name in entry.get("query", []):
@@ -295,7 +321,7 @@ HEADS = (
     b"GET /schemas/queue/v1/..%2f..%2f..%2fmodel.json HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /references/%00/v1/api.json HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /live/x/live.log HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: \xff\r\nAuthorization: Hawk id=\"\xff\"\r\n\r\n",
+    b'GET /api/auth/v1/ping HTTP/1.1\r\nHost: \xff\r\nAuthorization: Hawk id="\xff"\r\n\r\n',
     b"GET /api/auth/v1/clients/%ff%00 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /api/auth/v1/scopes/expand HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n{}{}{}",

@@ -47,7 +47,7 @@ def graph(image: str, count: int = 200):
         if index in (7, 57):
             yield task_id, index, "failed", definitions.host("echo about to fail; exit 3", **common)
         elif index % 10 == 5:
-            first = f"if [ \"$RUN_ID\" = 0 ]; then exit 77; fi; {script(index)}"
+            first = f'if [ "$RUN_ID" = 0 ]; then exit 77; fi; {script(index)}'
             made = definitions.host(first, artifacts=[{"name": "public/out.bin", "type": "file", "path": "out.bin"}], onExitStatus={"retry": [77]}, **common)
             yield task_id, index, "retried", made
         elif index % 4 == 1:
@@ -101,7 +101,9 @@ def test_the_live_log_is_read_while_the_task_runs(box):
     """A line that a task prints can be read before the task ends, and the whole log afterwards."""
     queue = taskcluster.Queue(box.options)
     task_id = taskcluster.slugId()
-    queue.createTask(task_id, definitions.host("echo early bird; while [ ! -e go ]; do sleep 0.05; [ $((n=n+1)) -gt 400 ] && exit 9; done; echo late bird", env={}))
+    queue.createTask(
+        task_id, definitions.host("echo early bird; while [ ! -e go ]; do sleep 0.05; [ $((n=n+1)) -gt 400 ] && exit 9; done; echo late bird", env={})
+    )
     url = queue.buildUrl("getLatestArtifact", task_id, "public/logs/live.log")
     until = time.monotonic() + 20
     seen = b""
@@ -129,7 +131,11 @@ def test_the_sync_client_runs_a_task_and_reads_what_it_left(box):
         assert time.monotonic() < until, status
         time.sleep(0.05)
     assert status["state"] == "completed"
-    for name, part in (("public/out.bin", content(1)), ("public/logs/live_backing.log", b"task 1 says hello\n"), ("public/logs/live.log", b"task 1 says hello\n")):
+    for name, part in (
+        ("public/out.bin", content(1)),
+        ("public/logs/live_backing.log", b"task 1 says hello\n"),
+        ("public/logs/live.log", b"task 1 says hello\n"),
+    ):
         with urllib.request.urlopen(queue.buildUrl("getLatestArtifact", task_id, name), timeout=10) as reply:
             body = reply.read()
             import gzip

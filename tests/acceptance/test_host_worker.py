@@ -79,7 +79,9 @@ async def host(tmp_path):
 async def test_a_task_runs_in_a_folder_of_its_own_with_its_environment(host, tmp_path, monkeypatch):
     """Commands run in order in one folder, with the payload's and the standard variables, and the folder is removed after."""
     monkeypatch.setenv("TASKCLUSTER_ACCESS_TOKEN", "topsecret")
-    task = await host.do(shell("pwd; echo one > f", "cat f; echo $A/$TASK_ID/$RUN_ID/$TASK_GROUP_ID/$TASKCLUSTER_ROOT_URL; test $PWD = $TASK_WORKDIR; env", env={"A": "b c"}))
+    task = await host.do(
+        shell("pwd; echo one > f", "cat f; echo $A/$TASK_ID/$RUN_ID/$TASK_GROUP_ID/$TASKCLUSTER_ROOT_URL; test $PWD = $TASK_WORKDIR; env", env={"A": "b c"})
+    )
     assert (task.state, task.reason) == ("completed", "completed")
     assert f"b c/{task.id}/0/{task.definition['taskGroupId']}/{host.queue.root_url}" in task.log
     assert "topsecret" not in task.log
@@ -99,9 +101,19 @@ async def test_a_task_runs_in_a_folder_of_its_own_with_its_environment(host, tmp
         (shell("true", osGroups=["docker"]), "exception", "malformed-payload", "payload.osGroups"),
         ({"image": "debian", "maxRunTime": 5}, "exception", "malformed-payload", "docker worker"),
         (shell("true", maxRunTime=10**9), "exception", "malformed-payload", "payload.maxRunTime"),
-        (shell("true", mounts=[{"directory": "d", "format": "rar", "content": {"raw": "x"}}]), "exception", "malformed-payload", "payload.mounts[0].format: rar"),
+        (
+            shell("true", mounts=[{"directory": "d", "format": "rar", "content": {"raw": "x"}}]),
+            "exception",
+            "malformed-payload",
+            "payload.mounts[0].format: rar",
+        ),
         (shell("true", mounts=[{"cacheName": "c", "directory": "d"}]), "exception", "malformed-payload", "generic-worker:cache:c"),
-        (shell("true", mounts=[{"file": "f", "content": {"taskId": "fN1SbArXTPSVFNUvaOlinQ", "artifact": "a"}}]), "exception", "malformed-payload", "task.dependencies"),
+        (
+            shell("true", mounts=[{"file": "f", "content": {"taskId": "fN1SbArXTPSVFNUvaOlinQ", "artifact": "a"}}]),
+            "exception",
+            "malformed-payload",
+            "task.dependencies",
+        ),
         (shell("true", artifacts=[{"type": "file", "path": "nope"}]), "failed", "failed", "file-missing-on-worker"),
         (shell("mkdir nope", artifacts=[{"type": "file", "path": "nope"}]), "failed", "failed", "invalid-resource-on-worker"),
         (shell("true", artifacts=[{"type": "file", "path": "nope", "optional": True}]), "completed", "completed", "does not fail"),
@@ -212,7 +224,11 @@ async def test_the_live_log_can_be_read_while_the_task_runs(host):
         assert reply.content.at_eof()
     assert seen == [(b"first", "running"), (b"second", "running"), (b"third", "running")]
     await host.end(task)
-    assert task.artifacts["public/logs/live.log"] == {**task.artifacts["public/logs/live.log"], "storageType": "link", "artifact": "public/logs/live_backing.log"}
+    assert task.artifacts["public/logs/live.log"] == {
+        **task.artifacts["public/logs/live.log"],
+        "storageType": "link",
+        "artifact": "public/logs/live_backing.log",
+    }
     async with aiohttp.ClientSession() as session, session.get(reference["url"]) as reply:
         assert reply.status == 404
 

@@ -50,7 +50,13 @@ def test_the_clients_own_upload_and_download(quiet_box):
     service = taskcluster.Object(quiet_box.options)
     for name, content in (("public/small.txt", b"hello"), ("public/larger.bin", os.urandom(3 * MIB))):
         taskcluster.upload.uploadFromBuf(
-            data=content, projectId="test", name=name, contentLength=len(content), contentType="application/octet-stream", expires=taskcluster.fromNow("1 day"), objectService=service
+            data=content,
+            projectId="test",
+            name=name,
+            contentLength=len(content),
+            contentType="application/octet-stream",
+            expires=taskcluster.fromNow("1 day"),
+            objectService=service,
         )
         received, kind = taskcluster.download.downloadToBuf(name=name, objectService=service)
         assert (bytes(received), kind) == (content, "application/octet-stream")
@@ -61,23 +67,31 @@ def test_the_clients_own_upload_and_download(quiet_box):
 def test_an_object_artifact(quiet_box):
     """An artifact of the storage type object is uploaded with the credentials that createArtifact gives, and read back."""
     queue, task_id = _claimed(quiet_box)
-    reply = queue.createArtifact(task_id, "0", "public/object.bin", {"storageType": "object", "contentType": "application/octet-stream", "expires": taskcluster.fromNow("1 hour")})
+    reply = queue.createArtifact(
+        task_id, "0", "public/object.bin", {"storageType": "object", "contentType": "application/octet-stream", "expires": taskcluster.fromNow("1 hour")}
+    )
     content = os.urandom(100_000)
     taskcluster.upload.uploadFromBuf(
         data=content, projectId=reply["projectId"], name=reply["name"], contentLength=len(content), contentType="application/octet-stream", expires=datetime.datetime.fromisoformat(reply["expires"]),
         uploadId=reply["uploadId"], objectService=taskcluster.Object({"rootUrl": quiet_box.root_url, "credentials": reply["credentials"]}),
     )  # fmt: skip
     queue.finishArtifact(task_id, "0", "public/object.bin", {"uploadId": reply["uploadId"]})
-    received, _ = taskcluster.download.downloadArtifactToBuf(taskId=task_id, runId=0, name="public/object.bin", queueService=taskcluster.Queue(quiet_box.options))
+    received, _ = taskcluster.download.downloadArtifactToBuf(
+        taskId=task_id, runId=0, name="public/object.bin", queueService=taskcluster.Queue(quiet_box.options)
+    )
     assert bytes(received) == content
 
 
 def test_a_large_artifact_passes_through_in_bounded_memory(quiet_box):
     """A large artifact is uploaded and fetched whole and in part, while the instance's memory grows by less than 64 MiB."""
     queue, task_id = _claimed(quiet_box)
-    reply = queue.createArtifact(task_id, "0", "public/large.bin", {"storageType": "s3", "contentType": "application/octet-stream", "expires": taskcluster.fromNow("1 hour")})
+    reply = queue.createArtifact(
+        task_id, "0", "public/large.bin", {"storageType": "s3", "contentType": "application/octet-stream", "expires": taskcluster.fromNow("1 hour")}
+    )
     before, sent = memory(quiet_box), Generated(SIZE)
-    request = urllib.request.Request(reply["putUrl"], data=sent, method="PUT", headers={"Content-Type": "application/octet-stream", "Content-Length": str(SIZE)})
+    request = urllib.request.Request(
+        reply["putUrl"], data=sent, method="PUT", headers={"Content-Type": "application/octet-stream", "Content-Length": str(SIZE)}
+    )
     with urllib.request.urlopen(request, timeout=600):
         pass
     grown = memory(quiet_box) - before

@@ -144,13 +144,17 @@ def test_a_log_appears_while_its_task_runs(page, queue, tmp_path):
 def test_a_long_log_does_not_hold_up_the_page(page, queue):
     """Of a log of 150000 lines the page shows the end and says what it left out, and goes on answering meanwhile."""
     task_id = create(queue, definitions.host("seq -f 'line %.0f of a long log, which nobody will read whole' 1 150000"))
-    page.add_init_script("window.stall=0; let last=performance.now(); setInterval(() => { const now=performance.now(); stall=Math.max(stall, now-last); last=now }, 20)")
+    page.add_init_script(
+        "window.stall=0; let last=performance.now(); setInterval(() => { const now=performance.now(); stall=Math.max(stall, now-last); last=now }, 20)"
+    )
     page.goto(f"/tasks/{task_id}")
     until = time.monotonic() + 20
     while "The end of the log." not in (page.evaluate("document.querySelector('.bar')?.textContent") or "") and time.monotonic() < until:
         page.wait_for_timeout(100)
     assert page.evaluate("stall") < 1500
-    shown = page.get_by_role("log").evaluate("box => [box.firstChild.textContent, box.textContent.includes('line 150000 of'), box.scrollHeight - box.scrollTop - box.clientHeight]")
+    shown = page.get_by_role("log").evaluate(
+        "box => [box.firstChild.textContent, box.textContent.includes('line 150000 of'), box.scrollHeight - box.scrollTop - box.clientHeight]"
+    )
     assert "lines are left out" in shown[0]
     assert shown[1:] == [True, pytest.approx(0, abs=8)]
 

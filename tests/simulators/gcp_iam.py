@@ -33,7 +33,12 @@ class GcpIam:
         self.assertions += 1
         if form.get("grant_type") != GRANT or claims is None or claims["iss"] != self.email:
             return _refuse(400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."})
-        if claims["aud"] != f"{self.url}/token" or claims["exp"] - claims["iat"] > 3600 or claims["exp"] < time.time() or PLATFORM not in claims["scope"].split():
+        if (
+            claims["aud"] != f"{self.url}/token"
+            or claims["exp"] - claims["iat"] > 3600
+            or claims["exp"] < time.time()
+            or PLATFORM not in claims["scope"].split()
+        ):
             return _refuse(400, {"error": "invalid_grant", "error_description": "Invalid JWT claims."})
         return web.json_response({"access_token": "own-token", "expires_in": 3599, "token_type": "Bearer"})
 

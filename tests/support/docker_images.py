@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 IMAGE = "tcbox-test/busybox:1"
-_APPLETS = (
-    "sh cat echo ls mkdir env sleep true false printf test wget head tail dd sync rm ln seq stty tr id kill sha256sum od nc base64 hostname"
-).split()
+_APPLETS = ("sh cat echo ls mkdir env sleep true false printf test wget head tail dd sync rm ln seq stty tr id kill sha256sum od nc base64 hostname").split()
 
 
 def engine_answers(path: str = "/var/run/docker.sock") -> bool:

@@ -189,7 +189,9 @@ class FakeQueue:
         kind = payload["storageType"]
         if kind != "s3":
             return web.json_response({"storageType": kind})
-        return web.json_response({"storageType": kind, "putUrl": f"{self.root_url}/put/{task_id}/{name}", "expires": payload["expires"], "contentType": payload["contentType"]})
+        return web.json_response(
+            {"storageType": kind, "putUrl": f"{self.root_url}/put/{task_id}/{name}", "expires": payload["expires"], "contentType": payload["contentType"]}
+        )
 
     async def latestArtifact(self, task_id: str, name: str, payload: Any) -> web.Response:
         if task_id not in self.tasks or name not in self.tasks[task_id].artifacts:

@@ -81,8 +81,14 @@ class Queue:
         self.bytes = Bytes()
         self.objects = Objects()
         self.service = Service(
-            database=database, bus=self.bus, clock=clock, caller=self.objects, client_id="static/taskcluster/queue",
-            access_token="t" * 44, artifact_store=self.bytes, **settings,
+            database=database,
+            bus=self.bus,
+            clock=clock,
+            caller=self.objects,
+            client_id="static/taskcluster/queue",
+            access_token="t" * 44,
+            artifact_store=self.bytes,
+            **settings,
         )
         self.schemas = SchemaSet({"queue": SERVICES / "queue" / "schemas"})
         monitoring = self.service.monitoring(lambda: 1.0, list)

@@ -28,8 +28,20 @@ def echo(**kwargs):
 
 # a request that only aiohttp's parser reads, so that the same connection goes on there
 ELSEWHERE = f"GET /nowhere HTTP/1.1\r\n{HOST}\r\n".encode()
-CHUNKED = f"POST /api/demo/v1/echo HTTP/1.1\r\n{HOST}{JSON}Transfer-Encoding: chunked\r\n\r\n".encode() + b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (10, BODY[:10], len(BODY) - 10, BODY[10:])
-REQUESTS = {"echo": echo(), "ping": request("GET", "/ping"), "missing": request("GET", "/nothing"), "chunked": CHUNKED, "elsewhere": ELSEWHERE, "public": request("GET", "/public/a%2Fb")}
+CHUNKED = f"POST /api/demo/v1/echo HTTP/1.1\r\n{HOST}{JSON}Transfer-Encoding: chunked\r\n\r\n".encode() + b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+    10,
+    BODY[:10],
+    len(BODY) - 10,
+    BODY[10:],
+)
+REQUESTS = {
+    "echo": echo(),
+    "ping": request("GET", "/ping"),
+    "missing": request("GET", "/nothing"),
+    "chunked": CHUNKED,
+    "elsewhere": ELSEWHERE,
+    "public": request("GET", "/public/a%2Fb"),
+}
 STATUS = {"echo": 200, "ping": 200, "missing": 404, "chunked": 200, "elsewhere": 404, "public": 200}
 
 
@@ -38,11 +50,11 @@ async def test_every_way_to_split_it(name):
     """A request gives the same answer at whatever byte it is split."""
     async with demo.running() as d:
         whole = REQUESTS[name]
-        (status, _, expected), = await d.raw(whole)
+        ((status, _, expected),) = await d.raw(whole)
         assert status == STATUS[name]
 
         async def one(at):
-            (got, _, body), = await d.raw(whole, split=(at,))
+            ((got, _, body),) = await d.raw(whole, split=(at,))
             assert (got, _plain(body)) == (status, _plain(expected)), at
 
         for start in range(1, len(whole), 24):
@@ -82,7 +94,7 @@ async def test_byte_by_byte():
     """A client that sends single bytes is answered like any other."""
     async with demo.running() as d:
         data = echo()
-        (status, _, body), = await d.raw(data, split=tuple(range(1, len(data))))
+        ((status, _, body),) = await d.raw(data, split=tuple(range(1, len(data))))
         assert status == 200
         assert json.loads(body)["colour"] == "red"
 
@@ -119,7 +131,7 @@ async def test_body_sizes(chunked, size, status):
             data = f"POST /api/demo/v1/secretly HTTP/1.1\r\n{HOST}{JSON}Transfer-Encoding: chunked\r\n\r\n".encode() + b"".join(parts)
         else:
             data = request("POST", "/secretly", filler, JSON)
-        (got, headers, body), = await d.raw(data)
+        ((got, headers, body),) = await d.raw(data)
         assert got == status
         assert json.loads(body)["code"] == {400: "InputValidationError", 413: "InputTooLarge"}[status]
         if status == 413:
@@ -132,7 +144,7 @@ async def test_too_large_is_said_at_once(declared):
     async with demo.running() as d:
         reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
         writer.write(f"PUT /api/demo/v1/things/a HTTP/1.1\r\n{HOST}{JSON}Content-Length: {declared}\r\nExpect: 100-continue\r\n\r\n".encode())
-        (status, headers, _), = await demo.replies(reader, 1)
+        ((status, headers, _),) = await demo.replies(reader, 1)
         assert (status, headers["connection"]) == (413, "close")
         writer.close()
 
@@ -148,7 +160,7 @@ async def test_expect_100_continue(lead):
         for part in (BODY[:20], BODY[20:]):
             writer.write(part)
             await asyncio.sleep(0.01)
-        (status, _, body), = await demo.replies(reader, 1)
+        ((status, _, body),) = await demo.replies(reader, 1)
         assert status == 200
         assert json.loads(body)["size"] == 3
         writer.close()
@@ -157,7 +169,7 @@ async def test_expect_100_continue(lead):
 async def test_head():
     """HEAD gives the headers of GET, its length included, and no body."""
     async with demo.running() as d:
-        (_, got, body), = await d.raw(request("GET", "/ping"))
+        ((_, got, body),) = await d.raw(request("GET", "/ping"))
         reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
         writer.write(request("HEAD", "/ping") + request("HEAD", "/nothing"))
         first, second = await demo.replies(reader, 2, bodies=False)
@@ -184,13 +196,20 @@ async def test_cors(lead):
             assert headers["cache-control"] == "no-store no-cache must-revalidate"
 
 
-@pytest.mark.parametrize("data", [request("GET", "/ping", extra="Connection: close\r\n"), request("GET", "/ping", version="1.0"), request("GET", "/ping", extra="connection: Keep-Alive, CLOSE\r\n")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        request("GET", "/ping", extra="Connection: close\r\n"),
+        request("GET", "/ping", version="1.0"),
+        request("GET", "/ping", extra="connection: Keep-Alive, CLOSE\r\n"),
+    ],
+)
 async def test_the_connection_is_closed_when_asked(data):
     """`Connection: close` and HTTP/1.0 end the connection after the answer."""
     async with demo.running() as d:
         reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
         writer.write(data)
-        (status, _, body), = await demo.replies(reader, 1)
+        ((status, _, body),) = await demo.replies(reader, 1)
         assert (status, json.loads(body)["alive"]) == (200, True)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
@@ -228,9 +247,9 @@ async def test_malformed(name, caplog):
 async def test_large_heads():
     """A head of 60 KiB is read, one beyond 64 KiB is refused with 431."""
     async with demo.running() as d:
-        (status, _, _), = await d.raw(request("GET", "/ping", extra=f"X-Large: {'x' * 60_000}\r\n"))
+        ((status, _, _),) = await d.raw(request("GET", "/ping", extra=f"X-Large: {'x' * 60_000}\r\n"))
         assert status == 200
-        (status, headers, body), = await d.raw(request("GET", "/ping", extra=f"X-Large: {'x' * 200_000}\r\n"))
+        ((status, headers, body),) = await d.raw(request("GET", "/ping", extra=f"X-Large: {'x' * 200_000}\r\n"))
         assert (status, headers["connection"]) == (431, "close")
         assert "64 KiB" in json.loads(body)["message"]
 
@@ -238,7 +257,7 @@ async def test_large_heads():
 async def test_compressed_bodies():
     """A body may come compressed with gzip."""
     async with demo.running() as d:
-        (status, _, body), = await d.raw(request("POST", "/echo", gzip.compress(BODY), JSON + "Content-Encoding: gzip\r\n"))
+        ((status, _, body),) = await d.raw(request("POST", "/echo", gzip.compress(BODY), JSON + "Content-Encoding: gzip\r\n"))
         assert status == 200
         assert b"12345678901234567890123" in body
 
@@ -304,7 +323,7 @@ async def test_an_eager_method_that_waits_goes_on_in_a_task():
         await d.things.began.wait()
         assert (await d.raw(request("GET", "/ping")))[0][0] == 200
         d.things.go.set()
-        (status, _, body), = await demo.replies(reader, 1)
+        ((status, _, body),) = await demo.replies(reader, 1)
         assert (status, body) == (200, b'{"name":"x"}')
         writer.close()
 
@@ -312,7 +331,7 @@ async def test_an_eager_method_that_waits_goes_on_in_a_task():
 async def test_an_authenticator_that_waits():
     """Identity may come from elsewhere: an eager method waits for it as any other does."""
     async with demo.running(waits=True) as d:
-        (status, _, body), = await d.raw(request("GET", "/public/x"))
+        ((status, _, body),) = await d.raw(request("GET", "/public/x"))
         assert (status, json.loads(body)["clientId"]) == (200, "auth-failed:no-auth")
 
 
@@ -326,7 +345,7 @@ async def test_closing_lets_requests_finish():
         closing = asyncio.create_task(d.front.close(5))
         assert await asyncio.wait_for(idle.read(), 5) == b""
         d.things.go.set()
-        (status, headers, _), = await demo.replies(reader, 1)
+        ((status, headers, _),) = await demo.replies(reader, 1)
         assert (status, headers["connection"]) == (200, "close")
         await closing
         with pytest.raises(OSError):

@@ -23,7 +23,13 @@ async def ask(d, verb, path, body=b"", headers=None, *, sign=False, token=demo.T
     if sign:
         kind = headers.get("Content-Type") if body else None
         headers["Authorization"] = sign_header(
-            "tester", token, method=verb, url=d.url + target, now_ms=int(time.time() * 1000), content=body if content is None and body else content, content_type=kind
+            "tester",
+            token,
+            method=verb,
+            url=d.url + target,
+            now_ms=int(time.time() * 1000),
+            content=body if content is None and body else content,
+            content_type=kind,
         )
     if body or verb in ("PUT", "POST"):
         headers["Content-Length"] = str(len(body))
@@ -48,9 +54,36 @@ CASES = {
     "all faults": ("PUT", "/things/a", b'{"size": -1, "colour": 3, "x": 1}', JSON, True, 400, "InputValidationError", "/colour"),
     "credentials come before the schema": ("PUT", "/things/a", b"{}", {**JSON, **BAD}, False, 401, "AuthenticationFailed", ""),
     "credentials come before parameters": ("PUT", "/things/A!", b"{}", {**JSON, **BAD}, False, 401, "AuthenticationFailed", ""),
-    "parameters come before the schema": ("PUT", "/things/A!", b"{}", JSON, True, 400, "InvalidRequestArguments", "Invalid URL patterns:\nURL parameter 'name' given as 'A!' must match regular expression: '/^[a-z0-9/ €-]+$/'"),
-    "the query comes before the schema": ("PUT", "/things/a?x=1", b"{}", JSON, True, 400, "InvalidRequestArguments", "Query-string parameter: x is not supported!"),
-    "a query that does not match": ("GET", "/things/?limit=ten", b"", {}, False, 400, "InvalidRequestArguments", 'Query-string parameter: limit="ten" does not match expression: /^[0-9]'),
+    "parameters come before the schema": (
+        "PUT",
+        "/things/A!",
+        b"{}",
+        JSON,
+        True,
+        400,
+        "InvalidRequestArguments",
+        "Invalid URL patterns:\nURL parameter 'name' given as 'A!' must match regular expression: '/^[a-z0-9/ €-]+$/'",
+    ),
+    "the query comes before the schema": (
+        "PUT",
+        "/things/a?x=1",
+        b"{}",
+        JSON,
+        True,
+        400,
+        "InvalidRequestArguments",
+        "Query-string parameter: x is not supported!",
+    ),
+    "a query that does not match": (
+        "GET",
+        "/things/?limit=ten",
+        b"",
+        {},
+        False,
+        400,
+        "InvalidRequestArguments",
+        'Query-string parameter: limit="ten" does not match expression: /^[0-9]',
+    ),
     "a line break at the end of a query": ("GET", "/things/?limit=1%0A", b"", {}, False, 400, "InvalidRequestArguments", "does not match"),
     "a query twice": ("GET", "/things/?limit=1&limit=2", b"", {}, False, 400, "InvalidRequestArguments", "Query-string parameter: limit must be a string!"),
     "a NUL in a query": ("GET", "/things/?continuationToken=%00", b"", {}, False, 400, "InvalidRequestArguments", "NUL"),
@@ -61,7 +94,16 @@ CASES = {
     "a parameter that is no UTF-8": ("GET", "/public/%ff", b"", {}, False, 400, "InvalidRequestArguments", "not well-formed"),
     "a NUL in a parameter": ("GET", "/public/a%00b", b"", {}, False, 400, "InvalidRequestArguments", "NUL"),
     "anonymous": ("PUT", "/things/a", THING, JSON, False, 403, "InsufficientScopes", "demo:put:a"),
-    "nothing there": ("GET", "/things/a", b"", {}, True, 404, "ResourceNotFound", "There is no thing a.\n\n---\n\n* method:     getThing\n* errorCode:  ResourceNotFound\n* statusCode: 404\n* time:       "),
+    "nothing there": (
+        "GET",
+        "/things/a",
+        b"",
+        {},
+        True,
+        404,
+        "ResourceNotFound",
+        "There is no thing a.\n\n---\n\n* method:     getThing\n* errorCode:  ResourceNotFound\n* statusCode: 404\n* time:       ",
+    ),
     "no method": ("GET", "/nothing", b"", {}, False, 404, "ResourceNotFound", "no method GET /nothing"),
     "another verb": ("DELETE", "/ping", b"", {}, False, 404, "ResourceNotFound", "no method DELETE /ping"),
     "public needs no valid credentials": ("GET", "/ping", b"", BAD, False, 200, None, None),
@@ -197,7 +239,10 @@ async def test_paging():
         assert len((await ask(d, "GET", "/things/?limit=0"))[2]["things"]) == 1
 
 
-@pytest.mark.parametrize(("path", "status"), [("/api/asleep/v1/ping", 503), ("/api/none/v1/ping", 404), ("/api/demo/v2/ping", 404), ("/api/demo", 404), ("/api/", 404), ("/api/demo/v1", 404)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/asleep/v1/ping", 503), ("/api/none/v1/ping", 404), ("/api/demo/v2/ping", 404), ("/api/demo", 404), ("/api/", 404), ("/api/demo/v1", 404)],
+)
 async def test_no_such_service(path, status):
     """A service that does not run just now is told from one that there is not."""
     async with demo.running() as d:
@@ -207,7 +252,15 @@ async def test_no_such_service(path, status):
         assert ("retry-after" in headers) == (status == 503)
 
 
-@pytest.mark.parametrize(("text", "yes", "no"), [(r"^[a-z$]+$", ["a$", "$"], ["a\n", "a$\n", ""]), (r"^a\$$", ["a$"], ["a", "a$\n"]), (".", ["x", "xy"], ["", "\n"]), ("^(a|b$)", ["ac", "b"], ["b\n", "bc"])])
+@pytest.mark.parametrize(
+    ("text", "yes", "no"),
+    [
+        (r"^[a-z$]+$", ["a$", "$"], ["a\n", "a$\n", ""]),
+        (r"^a\$$", ["a$"], ["a", "a$\n"]),
+        (".", ["x", "xy"], ["", "\n"]),
+        ("^(a|b$)", ["ac", "b"], ["b\n", "bc"]),
+    ],
+)
 def test_published_patterns(text, yes, no):
     """A pattern means what it means to JavaScript, where `$` is the very end, and is published as it was written."""
     pattern = declare.pattern(text)

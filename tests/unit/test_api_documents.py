@@ -69,7 +69,12 @@ def test_openapi_is_valid(documents):
 async def test_over_http():
     """Documents are served to pages of any origin, with a length that HEAD tells too; others are 404."""
     async with demo.running() as d:
-        for path, status in (("/references/demo/v1/api.json", 200), ("/schemas/demo/v1/thing.json", 200), ("/references/demo/v1/none.json", 404), ("/schemas/../x.json", 404)):
+        for path, status in (
+            ("/references/demo/v1/api.json", 200),
+            ("/schemas/demo/v1/thing.json", 200),
+            ("/references/demo/v1/none.json", 404),
+            ("/schemas/../x.json", 404),
+        ):
             ((got, headers, body),) = await d.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert (got, headers["access-control-allow-origin"]) == (status, "*")
             assert json.loads(body)

@@ -85,7 +85,12 @@ async def test_temporary_credentials_of_the_client_library_are_accepted(auth: Au
     """Temporary credentials, named or not, as the published library makes them, have the scopes of their certificate."""
     now = taskcluster.fromNow("0 seconds")
     held = taskcluster.createTemporaryCredentials(
-        ROOT.client_id, ROOT.access_token, taskcluster.fromNow("-1 minute", now), taskcluster.fromNow("1 hour", now), ["temp:*", "auth:current-scopes"], name=name
+        ROOT.client_id,
+        ROOT.access_token,
+        taskcluster.fromNow("-1 minute", now),
+        taskcluster.fromNow("1 hour", now),
+        ["temp:*", "auth:current-scopes"],
+        name=name,
     )
     answer = await auth.client().authenticateHawk(signed(held, ext=ext_of(held)))
     assert (answer["clientId"], answer["scopes"]) == (name or ROOT.client_id, ["assume:anonymous", "auth:current-scopes", "temp:*"])
@@ -101,7 +106,9 @@ async def test_temporary_credentials_of_the_client_library_are_accepted(auth: Au
 async def test_temporary_credentials_end_with_their_issuer(auth: Auth) -> None:
     """Disabling a client ends the temporary credentials that it made, also those that were used before."""
     made = await auth.root.createClient("a", {"description": "", "expires": SOON, "scopes": ["auth:*"]})
-    held = taskcluster.createTemporaryCredentials("a", made["accessToken"], taskcluster.fromNow("-1 minute"), taskcluster.fromNow("1 hour"), ["auth:current-scopes"])
+    held = taskcluster.createTemporaryCredentials(
+        "a", made["accessToken"], taskcluster.fromNow("-1 minute"), taskcluster.fromNow("1 hour"), ["auth:current-scopes"]
+    )
     await auth.client(held).currentScopes()
     await auth.root.updateClient("a", {"description": "", "expires": SOON, "scopes": ["x"]})
     assert "doesn't satisfy" in await refused(auth.client(held).currentScopes(), 401, "AuthenticationFailed")

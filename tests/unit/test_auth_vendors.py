@@ -133,9 +133,7 @@ async def test_aws_scopes(configured: Configured, moto: str) -> None:
         await refused(auth.having("auth:aws-s3:read-only:bucket/*").awsS3Credentials("read-write", "bucket", "a/b"), 403, "InsufficientScopes")
 
 
-@pytest.mark.parametrize(
-    ("write", "actions"), [(False, ["s3:GetObject"]), (True, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])]
-)
+@pytest.mark.parametrize(("write", "actions"), [(False, ["s3:GetObject"]), (True, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])])
 def test_the_policy_for_aws(write: bool, actions: list[str]) -> None:
     """The policy allows just the objects below the prefix, listing them, and finding the bucket."""
     assert aws.policy("bucket", "a/b", write=write) == {
@@ -310,7 +308,9 @@ async def test_a_removed_installation_is_looked_up_again(configured: Configured,
         await auth.root.githubRepoToken("app", "org", REPOS)
 
 
-@pytest.mark.parametrize(("name", "app"), [("a b", github.App("1", "x")), ("app", github.App("", "-----BEGIN PRIVATE KEY-----")), ("app", github.App("1", "x"))])
+@pytest.mark.parametrize(
+    ("name", "app"), [("a b", github.App("1", "x")), ("app", github.App("", "-----BEGIN PRIVATE KEY-----")), ("app", github.App("1", "x"))]
+)
 def test_a_wrong_github_app_is_named(name: str, app: github.App) -> None:
     """An app whose name cannot stand in a scope, or that lacks its id or key, is refused before anything starts."""
     make = partial(github.RepoTokens, {name: app}, outgoing=None, clock=clocks.SystemClock())

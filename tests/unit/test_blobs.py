@@ -135,7 +135,9 @@ async def test_artifacts(blobs):
     store = ArtifactStore(blobs)
     key = "V3SVIuxDTAWJ2_4d71Q4dw/0/public/logs/live.log"
     async with aiohttp.ClientSession() as session:
-        async with session.put(store.put_url(key, content_type="text/plain", content_length=None, expires_ms=soon()), data=b"x", headers={"Content-Type": "text/plain"}) as reply:
+        async with session.put(
+            store.put_url(key, content_type="text/plain", content_length=None, expires_ms=soon()), data=b"x", headers={"Content-Type": "text/plain"}
+        ) as reply:
             assert reply.status == 200
         for public in (True, False):
             async with session.get(store.get_url(key, public=public, expires_ms=soon(), content_type="text/plain", filename="live.log")) as reply:

@@ -13,7 +13,9 @@ def test_plain_keys_are_their_own_location(key):
     assert keys.location(key) == key
 
 
-@pytest.mark.parametrize("key", ["", ".", "..", "a/../../etc/passwd", "/etc/passwd", "a//b", "a/", "a/./b", "=x", "a\\b", "a\nb", "a\x00b", "a" * 901, "\ud800/.."])
+@pytest.mark.parametrize(
+    "key", ["", ".", "..", "a/../../etc/passwd", "/etc/passwd", "a//b", "a/", "a/./b", "=x", "a\\b", "a\nb", "a\x00b", "a" * 901, "\ud800/.."]
+)
 def test_odd_keys_become_a_hash(key):
     """A key that a client, proxy or file system might rewrite gets a location of its own that they leave alone."""
     place = keys.location(key)

@@ -53,7 +53,9 @@ def test_the_published_examples():
 GOOD = 'id="a", ts="1353832234", nonce="n", mac="m="'
 
 
-@pytest.mark.parametrize("header", [f"Hawk {GOOD}", f"hawk {GOOD}", f"HAWK   {GOOD}", f"Hawk {GOOD}, ", "Hawk " + GOOD.replace(", ", " ,"), "Hawk " + GOOD.replace(", ", ",")])
+@pytest.mark.parametrize(
+    "header", [f"Hawk {GOOD}", f"hawk {GOOD}", f"HAWK   {GOOD}", f"Hawk {GOOD}, ", "Hawk " + GOOD.replace(", ", " ,"), "Hawk " + GOOD.replace(", ", ",")]
+)
 def test_headers_that_are_read(header):
     """The scheme's case, spaces and a comma at the end do not matter."""
     assert hawk.parse_authorization(header) == hawk.HawkHeader("a", 1353832234, "n", "m=")
@@ -130,7 +132,9 @@ def test_bewits_that_are_refused(code, message):
         bewit.parse(code)
 
 
-@pytest.mark.parametrize(("resource", "message"), [("/a?bewit=", "Empty bewit"), ("/a?bewit=a$b", "malformed"), (f"/a?bewit={'a' * 4096}", "exceeds max length")])
+@pytest.mark.parametrize(
+    ("resource", "message"), [("/a?bewit=", "Empty bewit"), ("/a?bewit=a$b", "malformed"), (f"/a?bewit={'a' * 4096}", "exceeds max length")]
+)
 def test_resources_that_are_refused(resource, message):
     """A resource with no bewit in its bewit parameter, or too long a one, is refused."""
     with pytest.raises(HawkError, match=message):

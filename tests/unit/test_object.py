@@ -421,7 +421,14 @@ async def test_published_client(call, upload, size):
 
     data = os.urandom(size)
     await uploadFromBuf(
-        projectId="x", name=NAME, contentType="text/x-thing", contentLength=size, expires=upload()["expires"], data=data, maxRetries=0, objectService=Published(call)
+        projectId="x",
+        name=NAME,
+        contentType="text/x-thing",
+        contentLength=size,
+        expires=upload()["expires"],
+        data=data,
+        maxRetries=0,
+        objectService=Published(call),
     )
     got, content_type = await downloadToBuf(name=NAME, maxRetries=0, objectService=Published(call))
     assert (bytes(got), content_type) == (data, "text/x-thing")

@@ -24,7 +24,9 @@ async def running(queue: Queue) -> str:
 def request(queue: Queue, kind: str, hours: int = 5, **more: Any) -> dict[str, Any]:
     base: dict[str, Any] = {"storageType": kind, "expires": clocks.to_wire(queue.clock.now() + hours * clocks.HOUR)}
     base |= {
-        "s3": {"contentType": "text/plain"}, "object": {"contentType": "text/plain"}, "link": {"artifact": "public/target"},
+        "s3": {"contentType": "text/plain"},
+        "object": {"contentType": "text/plain"},
+        "link": {"artifact": "public/target"},
         "reference": {"contentType": "text/html", "url": "https://example.com/x"},
         "error": {"reason": "file-missing-on-worker", "message": "not there"},
     }[kind]

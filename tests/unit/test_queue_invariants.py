@@ -68,9 +68,13 @@ async def test_columns_agree_with_statuses_after_any_history(queue: Queue, seed:
                 deadline = queue.clock.now() + chance.choice((clocks.HOUR, clocks.DAY))
                 tasks.append(
                     await queue.create(
-                        dependencies=needs, requires=chance.choice(("all-completed", "all-resolved")), taskGroupId=chance.choice(groups),
-                        deadline=clocks.to_wire(deadline), expires=clocks.to_wire(queue.clock.now() + 30 * clocks.DAY),
-                        taskQueueId=chance.choice(("proj/ci", "proj/b")), retries=chance.randrange(3),
+                        dependencies=needs,
+                        requires=chance.choice(("all-completed", "all-resolved")),
+                        taskGroupId=chance.choice(groups),
+                        deadline=clocks.to_wire(deadline),
+                        expires=clocks.to_wire(queue.clock.now() + 30 * clocks.DAY),
+                        taskQueueId=chance.choice(("proj/ci", "proj/b")),
+                        retries=chance.randrange(3),
                     )
                 )
             elif kind < 5:

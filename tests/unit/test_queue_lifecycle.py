@@ -28,7 +28,11 @@ async def test_a_task_runs_from_creation_to_completion(queue: Queue) -> None:
     assert reply["status"] == await queue.status(task_id)
     found = await queue.events()
     assert [event.exchange.rpartition("/")[2] for event in found] == [
-        "task-defined", "task-pending", "task-running", "task-completed", "task-group-resolved",
+        "task-defined",
+        "task-pending",
+        "task-running",
+        "task-completed",
+        "task-group-resolved",
     ]
     assert found[0].routing_key == f"primary.{task_id}._._._.proj.ci.sched.{task_id}._"
     assert found[3].routing_key == f"primary.{task_id}.0.group.worker.proj.ci.sched.{task_id}._"
@@ -97,8 +101,11 @@ async def test_definitions_that_make_no_sense_are_refused(queue: Queue, changes:
 async def test_creating_a_task_needs_scopes_for_all_that_it_says(queue: Queue) -> None:
     """Priority or a higher one, scheduler, project, each route and each of the task's own scopes must be satisfied."""
     needed = [
-        "queue:create-task:high:proj/ci", "queue:scheduler-id:sched", "queue:create-task:project:none",
-        "queue:route:r.1", "secrets:get:x",
+        "queue:create-task:high:proj/ci",
+        "queue:scheduler-id:sched",
+        "queue:create-task:project:none",
+        "queue:route:r.1",
+        "secrets:get:x",
     ]
     definition = queue.definition(priority="medium", routes=["r.1"], scopes=["secrets:get:x"])
     for missing in needed:
@@ -113,19 +120,38 @@ async def test_what_does_not_exist_is_not_found(queue: Queue) -> None:
     """Every method that names a task, run, group or worker answers 404 when there is none."""
     task_id = await queue.create()
     calls = [
-        ("task", (MISSING,), None), ("status", (MISSING,), None), ("scheduleTask", (MISSING,), None), ("rerunTask", (MISSING,), None),
-        ("cancelTask", (MISSING,), None), ("changeTaskPriority", (MISSING,), {"newPriority": "low"}),
-        ("listDependentTasks", (MISSING,), None), ("claimTask", (MISSING, "0"), support.WORKER),
-        ("claimTask", (task_id, "1"), support.WORKER), ("reclaimTask", (MISSING, "0"), None), ("reclaimTask", (task_id, "1"), None),
-        ("reportCompleted", (MISSING, "0"), None), ("reportCompleted", (task_id, "99999999999999999999"), None),
-        ("reportFailed", (task_id, "7"), None), ("reportException", (task_id, "7"), {"reason": "internal-error"}),
-        ("getTaskGroup", (MISSING,), None), ("listTaskGroup", (MISSING,), None), ("sealTaskGroup", (MISSING,), None),
-        ("cancelTaskGroup", (MISSING,), None), ("changeTaskGroupPriority", (MISSING,), {"newPriority": "low"}),
-        ("getArtifact", (task_id, "0", "x"), None), ("getLatestArtifact", (MISSING, "x"), None), ("artifactInfo", (task_id, "0", "x"), None),
-        ("listArtifacts", (task_id, "1"), None), ("listLatestArtifacts", (MISSING,), None),
-        ("artifact", (task_id, "99999999999999999999", "x"), None), ("finishArtifact", (task_id, "0", "x"), {"uploadId": MISSING}),
-        ("getWorker", ("p", "w", "g", "i"), None), ("quarantineWorker", ("p", "w", "g", "i"), {"quarantineUntil": clocks.to_wire(0)}),
-        ("getProvisioner", ("p",), None), ("getWorkerType", ("p", "w"), None), ("getTaskQueue", ("p/w",), None),
+        ("task", (MISSING,), None),
+        ("status", (MISSING,), None),
+        ("scheduleTask", (MISSING,), None),
+        ("rerunTask", (MISSING,), None),
+        ("cancelTask", (MISSING,), None),
+        ("changeTaskPriority", (MISSING,), {"newPriority": "low"}),
+        ("listDependentTasks", (MISSING,), None),
+        ("claimTask", (MISSING, "0"), support.WORKER),
+        ("claimTask", (task_id, "1"), support.WORKER),
+        ("reclaimTask", (MISSING, "0"), None),
+        ("reclaimTask", (task_id, "1"), None),
+        ("reportCompleted", (MISSING, "0"), None),
+        ("reportCompleted", (task_id, "99999999999999999999"), None),
+        ("reportFailed", (task_id, "7"), None),
+        ("reportException", (task_id, "7"), {"reason": "internal-error"}),
+        ("getTaskGroup", (MISSING,), None),
+        ("listTaskGroup", (MISSING,), None),
+        ("sealTaskGroup", (MISSING,), None),
+        ("cancelTaskGroup", (MISSING,), None),
+        ("changeTaskGroupPriority", (MISSING,), {"newPriority": "low"}),
+        ("getArtifact", (task_id, "0", "x"), None),
+        ("getLatestArtifact", (MISSING, "x"), None),
+        ("artifactInfo", (task_id, "0", "x"), None),
+        ("listArtifacts", (task_id, "1"), None),
+        ("listLatestArtifacts", (MISSING,), None),
+        ("artifact", (task_id, "99999999999999999999", "x"), None),
+        ("finishArtifact", (task_id, "0", "x"), {"uploadId": MISSING}),
+        ("getWorker", ("p", "w", "g", "i"), None),
+        ("quarantineWorker", ("p", "w", "g", "i"), {"quarantineUntil": clocks.to_wire(0)}),
+        ("getProvisioner", ("p",), None),
+        ("getWorkerType", ("p", "w"), None),
+        ("getTaskQueue", ("p/w",), None),
     ]
     for name, args, payload in calls:
         error = await queue.refused(name, *args, payload=payload)
@@ -202,7 +228,8 @@ async def test_owners_methods_need_a_scope_for_task_or_project(queue: Queue) -> 
     task_id = await queue.create(projectId="p1")
     for verb in ("schedule", "rerun", "cancel"):
         for scopes in (
-            [f"queue:{verb}-task:sched/{task_id}/{task_id}"], [f"queue:{verb}-task-in-project:p1"],
+            [f"queue:{verb}-task:sched/{task_id}/{task_id}"],
+            [f"queue:{verb}-task-in-project:p1"],
             [f"queue:{verb}-task", f"assume:scheduler-id:sched/{task_id}"],
         ):
             await queue.call(f"{verb}Task", task_id, scopes=scopes)

@@ -17,9 +17,7 @@ RETRIES = {"retry", "task-retry"}
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(
-            ["schedule", "rerun", "claim", "reclaim", "completed", "failed", "exception", "expire", "cancel", "deadline", "priority"]
-        ),
+        st.sampled_from(["schedule", "rerun", "claim", "reclaim", "completed", "failed", "exception", "expire", "cancel", "deadline", "priority"]),
         st.integers(0, 40 * 60_000),
         st.sampled_from(REASONS),
         st.integers(-1, 3),
@@ -30,9 +28,18 @@ steps = st.lists(
 
 def task(retries: int = 5) -> Status:
     return Status(
-        task_id="AAAAAAAAQAaAAAAAAAAAAA", provisioner_id="p", worker_type="w", task_queue_id="p/w", scheduler_id="-",
-        project_id="none", task_group_id="AAAAAAAAQAaAAAAAAAAAAA", priority="lowest",
-        deadline=clock.to_wire(START + 12 * HOUR), expires=clock.to_wire(START + 24 * HOUR), retries_left=retries, state="unscheduled",
+        task_id="AAAAAAAAQAaAAAAAAAAAAA",
+        provisioner_id="p",
+        worker_type="w",
+        task_queue_id="p/w",
+        scheduler_id="-",
+        project_id="none",
+        task_group_id="AAAAAAAAQAaAAAAAAAAAAA",
+        priority="lowest",
+        deadline=clock.to_wire(START + 12 * HOUR),
+        expires=clock.to_wire(START + 24 * HOUR),
+        retries_left=retries,
+        state="unscheduled",
     )
 
 
@@ -113,8 +120,10 @@ def test_a_step_repeated_changes_nothing_more(history: list[tuple[str, int, str,
         before, status = status, change.after
         if step[0] in ("claim", "completed", "failed", "exception") and step[3] == 0:
             run_id = before.last_run_id
-            repeated = transitions.resolve(status, run_id, now, "completed", "completed") if step[0] != "claim" else transitions.claim(
-                status, run_id, now, now + 1, ("other", "worker")
+            repeated = (
+                transitions.resolve(status, run_id, now, "completed", "completed")
+                if step[0] != "claim"
+                else transitions.claim(status, run_id, now, now + 1, ("other", "worker"))
             )
             assert repeated is None
 

@@ -67,7 +67,9 @@ def test_found(routes, verb, path, name, params):
     assert (match.method.name, match.params) == (name, params)
 
 
-@pytest.mark.parametrize(("verb", "path"), [("delete", "/things/a"), ("get", "/nothing"), ("get", "/task/T"), ("post", "/things/a/b/reset/c"), ("get", "/task//artifacts")])
+@pytest.mark.parametrize(
+    ("verb", "path"), [("delete", "/things/a"), ("get", "/nothing"), ("get", "/task/T"), ("post", "/things/a/b/reset/c"), ("get", "/task//artifacts")]
+)
 def test_not_found(routes, verb, path):
     """A path that no method answers finds none."""
     assert routes.find(verb, path) is None

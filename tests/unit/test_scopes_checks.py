@@ -31,7 +31,9 @@ def test_the_decision_is_that_of_the_rendered_expression(template, held, x, y, l
     assert rendered is not None or expression.conditional
 
 
-@pytest.mark.parametrize(("params", "told"), [({}, "give the parameter 'list', 'x'"), ({"x": None}, "must be text or a number"), ({"x": "1", "list": 3}, "must be a list")])
+@pytest.mark.parametrize(
+    ("params", "told"), [({}, "give the parameter 'list', 'x'"), ({"x": None}, "must be text or a number"), ({"x": "1", "list": 3}, "must be a list")]
+)
 def test_parameters_that_do_not_fit_are_told(params, told):
     """A parameter that is missing or of the wrong kind is an error, also where only the decision is asked for."""
     with pytest.raises(scopes.ExpressionError, match=told):

@@ -71,7 +71,16 @@ def test_parameters_that_do_not_fit_are_named(template, params, message):
 
 @pytest.mark.parametrize(
     "template",
-    [3, None, {}, {"AllOf": "a"}, {"AllOf": [], "AnyOf": []}, {"for": "x", "in": "xs", "each": "a"}, {"if": "x"}, {"AllOf": [{"for": "x", "in": "x", "each": {}}]}],
+    [
+        3,
+        None,
+        {},
+        {"AllOf": "a"},
+        {"AllOf": [], "AnyOf": []},
+        {"for": "x", "in": "xs", "each": "a"},
+        {"if": "x"},
+        {"AllOf": [{"for": "x", "in": "x", "each": {}}]},
+    ],
 )
 def test_malformed_templates_are_refused(template):
     """What is no scope expression is refused when it is declared."""

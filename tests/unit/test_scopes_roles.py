@@ -32,8 +32,15 @@ def naive(roles, scopes):
 
 ROLE_IDS = st.text("ab*", min_size=1, max_size=4)
 GIVEN = st.one_of(
-    st.builds(lambda before, rest, after: f"assume:{before}{rest}{after}", st.text("ab", max_size=3), st.sampled_from(["", "<..>"]), st.sampled_from(["", "a", "*", "b*"])),
-    st.builds(lambda before, rest, after: f"X{before}{rest}{after}", st.text("ab*", max_size=2), st.sampled_from(["", "<..>"]), st.sampled_from(["", "a", "*"])),
+    st.builds(
+        lambda before, rest, after: f"assume:{before}{rest}{after}",
+        st.text("ab", max_size=3),
+        st.sampled_from(["", "<..>"]),
+        st.sampled_from(["", "a", "*", "b*"]),
+    ),
+    st.builds(
+        lambda before, rest, after: f"X{before}{rest}{after}", st.text("ab*", max_size=2), st.sampled_from(["", "<..>"]), st.sampled_from(["", "a", "*"])
+    ),
 )
 ROLES = st.dictionaries(ROLE_IDS, st.lists(GIVEN, max_size=3), max_size=6)
 HELD = st.lists(st.one_of(ROLE_IDS.map(lambda role_id: f"assume:{role_id}"), st.sampled_from(["*", "as*", "assume*", ":*", "b"])), max_size=3)

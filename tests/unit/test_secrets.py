@@ -72,7 +72,13 @@ async def test_the_value_comes_back_exactly(call, clock):
     body = '{"secret":' + text + ',"expires":"2099-01-01T00:00:00.000Z"}'
     assert (await call("set", NAME, payload=body.encode())).status == 200
     raw = (await call("get", NAME)).raw
-    for part in ('{"z":1,"a":123456789012345678901234567890,"f":1.0,"n":null', '{"b":1,"a":2}', "-0.5", '\\u0000é\U0001f600"', '"expires":"2099-01-01T00:00:00.000Z"'):
+    for part in (
+        '{"z":1,"a":123456789012345678901234567890,"f":1.0,"n":null',
+        '{"b":1,"a":2}',
+        "-0.5",
+        '\\u0000é\U0001f600"',
+        '"expires":"2099-01-01T00:00:00.000Z"',
+    ):
         assert part.encode() in raw
 
 
@@ -177,7 +183,9 @@ async def test_another_key(call, secret, database, clock, caplog):
     assert (await rotated("get", NAME)).status == 200
 
 
-@pytest.mark.parametrize("payload", [{}, {"secret": {}}, {"secret": "text", "expires": "2099-01-01T00:00:00Z"}, {"secret": {}, "expires": "2099-01-01T00:00:00Z", "x": 1}])
+@pytest.mark.parametrize(
+    "payload", [{}, {"secret": {}}, {"secret": "text", "expires": "2099-01-01T00:00:00Z"}, {"secret": {}, "expires": "2099-01-01T00:00:00Z", "x": 1}]
+)
 async def test_malformed(call, payload):
     """What is no secret is refused with its faults."""
     assert (await call("set", NAME, payload=payload)).code == "InputValidationError"

@@ -55,7 +55,15 @@ def test_a_certificate_cannot_be_widened_or_used_by_another(validator):
     made = temporary.create("issuer", KEY, scopes=["a"], start_ms=NOW - 1000, expiry_ms=NOW + 60_000, name="named")
     good = json.loads(made.certificate)
     assert not isinstance(validator.validate(signed("named", made.access_token, temporary.make_ext(made.certificate)), NOW), Failure)
-    for change in ({"scopes": ["*"]}, {"scopes": ["a", ""]}, {"scopes": []}, {"expiry": NOW + 120_000}, {"start": NOW - 2000}, {"seed": "t" * 44}, {"issuer": None}):
+    for change in (
+        {"scopes": ["*"]},
+        {"scopes": ["a", ""]},
+        {"scopes": []},
+        {"expiry": NOW + 120_000},
+        {"start": NOW - 2000},
+        {"seed": "t" * 44},
+        {"issuer": None},
+    ):
         text = json.dumps({**good, **change})
         assert isinstance(validator.validate(signed("named", made.access_token, temporary.make_ext(text)), NOW), Failure), change
     assert isinstance(validator.validate(signed("other", made.access_token, temporary.make_ext(made.certificate)), NOW), Failure)
@@ -101,7 +109,9 @@ def test_a_bewit_has_no_line_breaks_in_its_id(name):
         bewit.parse(code)
 
 
-@pytest.mark.parametrize("key", ["[18446744073709551616]", "[9223372036854775808]", "[-9223372036854775809]", "[true]", "[1.5]", '["1"]', "[1,2]", "[" * 30_000])
+@pytest.mark.parametrize(
+    "key", ["[18446744073709551616]", "[9223372036854775808]", "[-9223372036854775809]", "[true]", "[1.5]", '["1"]', "[1,2]", "[" * 30_000]
+)
 def test_a_token_for_a_page_that_was_never_given_is_refused(key):
     """A continuation token that somebody made up is refused, and never reaches the database."""
     token = base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()

@@ -125,7 +125,13 @@ def test_links_and_devices_of_a_container_lead_nowhere(tmp_path):
     private = tmp_path / "private"
     private.write_text("secret")
     tar_file = tmp_path / "x.tar"
-    entries = (("top", "folder", ""), ("top/a", "link", str(private)), ("top/b", "link", "../../private"), ("top/c", "hard", str(private)), ("top/d", "device", ""))
+    entries = (
+        ("top", "folder", ""),
+        ("top/a", "link", str(private)),
+        ("top/b", "link", "../../private"),
+        ("top/c", "hard", str(private)),
+        ("top/d", "device", ""),
+    )
     tar_file.write_bytes(tar(*entries, ("top/a/x", "file", "y")))
     extract(tar_file, tmp_path / "target")
     assert all("secret" not in path.read_text() for path in (tmp_path / "target").rglob("*") if path.is_file())

@@ -33,7 +33,10 @@ def test_a_folder_is_all_its_files(tmp_path):
     assert found == {"public/x/b": Found, "public/x/dead": Missing, "public/x/deep/a": Found}
 
 
-@pytest.mark.parametrize(("kind", "made", "reason"), [("file", None, "file-missing-on-worker"), ("file", "d", "invalid-resource-on-worker"), ("directory", "f", "invalid-resource-on-worker")])
+@pytest.mark.parametrize(
+    ("kind", "made", "reason"),
+    [("file", None, "file-missing-on-worker"), ("file", "d", "invalid-resource-on-worker"), ("directory", "f", "invalid-resource-on-worker")],
+)
 def test_what_is_wrong(tmp_path, kind, made, reason):
     """What is missing, or is not what the payload says, becomes one error artifact with its published reason."""
     path = tmp_path / "it"

@@ -27,7 +27,9 @@ def test_docker_defaults():
     assert (read.log_names.live, read.log_names.backing) == ("public/logs/live.log", "public/logs/live_backing.log")
 
 
-@pytest.mark.parametrize(("live", "backing"), [("public/logs/live.log", "public/logs/live_backing.log"), ("x/y.z.txt", "x/y.z_backing.txt"), ("log", "log_backing")])
+@pytest.mark.parametrize(
+    ("live", "backing"), [("public/logs/live.log", "public/logs/live_backing.log"), ("x/y.z.txt", "x/y.z_backing.txt"), ("log", "log_backing")]
+)
 def test_backing_names(live, backing):
     """The kept log's name is the live log's with _backing before its extension."""
     assert docker.backing_name(live) == backing
@@ -45,7 +47,12 @@ def test_malformed(read, payload):
 
 @pytest.mark.parametrize(
     ("expires", "fault"),
-    [("2026-01-01T00:00:00.000Z", "before the task's deadline"), ("2026-03-01T00:00:00.000Z", "after the task expires"), ("2026-01-15T00:00:00.000Z", None), (None, None)],
+    [
+        ("2026-01-01T00:00:00.000Z", "before the task's deadline"),
+        ("2026-03-01T00:00:00.000Z", "after the task expires"),
+        ("2026-01-15T00:00:00.000Z", None),
+        (None, None),
+    ],
 )
 def test_artifact_expiry(expires, fault):
     """An artifact expires between the task's deadline and its expiry."""

@@ -147,7 +147,9 @@ async def test_proxy_signs_and_changes_credentials(session):
     seen = []
 
     async def answer(request):
-        seen.append((request.raw_path, request.headers["Authorization"].partition('"')[2].partition('"')[0], await request.read(), request.headers.get("X-Mine")))
+        seen.append(
+            (request.raw_path, request.headers["Authorization"].partition('"')[2].partition('"')[0], await request.read(), request.headers.get("X-Mine"))
+        )
         return web.json_response({"a": 1}, status=418 if "teapot" in request.path else 200)
 
     server = web.ServerRunner(web.Server(answer))

@@ -44,9 +44,7 @@ class Outgoing:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(
-        self, verb: str, url: str, *, headers: Mapping[str, str] | None = None, json: Any = None, form: Mapping[str, str] | None = None
-    ) -> Answer:
+    async def send(self, verb: str, url: str, *, headers: Mapping[str, str] | None = None, json: Any = None, form: Mapping[str, str] | None = None) -> Answer:
         """Send one request; redirects are not followed.
 
         Raises errors.Unavailable when there is no answer.

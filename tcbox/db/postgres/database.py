@@ -103,9 +103,7 @@ class PostgresDatabase:
                     result, callbacks = await self._attempt(pool, fn, queue=attempt >= QUEUE_FROM)
                 except failures.RETRIED as error:
                     if attempt == ATTEMPTS:
-                        raise errors.Unavailable(
-                            f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again"
-                        ) from error
+                        raise errors.Unavailable(f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again") from error
                     await asyncio.sleep(random.uniform(0.0, 0.002 * 2**attempt))  # spreads them
                 else:
                     _call(callbacks)
@@ -139,9 +137,7 @@ class PostgresDatabase:
             async with asyncio.timeout(PING_SECONDS), self._connection() as connection:
                 await connection.execute("SELECT 1")
 
-    async def _attempt(
-        self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], *, queue: bool
-    ) -> tuple[T, list[Callable[[], None]]]:
+    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], *, queue: bool) -> tuple[T, list[Callable[[], None]]]:
         place = self._address.place
         async with self._acquired(pool) as connection:
             tx = PostgresTx(self._runner(connection), self._clock.now())
@@ -177,9 +173,7 @@ class PostgresDatabase:
             await asyncio.sleep(0)  # a coroutine stepped without a task goes on in one, which asyncpg's time-outs need
         pool = self._pool
         if pool is None:
-            raise errors.Unavailable(
-                f"the database {self._address.place} is not open: tcbox is starting or stopping; try again"
-            )
+            raise errors.Unavailable(f"the database {self._address.place} is not open: tcbox is starting or stopping; try again")
         self._under_way += 1
         try:
             yield pool

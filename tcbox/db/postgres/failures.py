@@ -37,10 +37,7 @@ def translated(what: Query | str, place: str) -> Iterator[None]:
     except asyncpg.UniqueViolationError as error:
         raise UniqueViolation(f"{name}: a row with this key is there already ({error})") from error
     except asyncpg.DiskFullError as error:
-        raise DiskFull(
-            f"the disk that holds {place} is full: free some space on the database server; what was answered before is "
-            "safe"
-        ) from error
+        raise DiskFull(f"the disk that holds {place} is full: free some space on the database server; what was answered before is safe") from error
     except (asyncpg.DataError, asyncpg.InterfaceError) as error:
         if not _is_lost(error):
             raise DatabaseError(f"{name} was called with a value that does not fit on {place}: {error}") from error

@@ -54,8 +54,7 @@ class PostgresTx:
         if self.failure is not None:
             _discard(statement)
             raise DatabaseError(
-                f"{query.name} cannot run, for an earlier statement of this transaction failed: let that error out of "
-                "the transaction's function"
+                f"{query.name} cannot run, for an earlier statement of this transaction failed: let that error out of the transaction's function"
             ) from self.failure
         try:
             return await statement

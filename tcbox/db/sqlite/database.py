@@ -69,9 +69,7 @@ class SqliteDatabase:
 
     async def migrate(self, migrations: Sequence[Migrations]) -> None:
         """Bring the schema of these services up to date; nobody else writes meanwhile."""
-        await self._running().exclusively(
-            lambda connection: schema.migrate(connection, migrations, self._clock.now(), self._place)
-        )
+        await self._running().exclusively(lambda connection: schema.migrate(connection, migrations, self._clock.now(), self._place))
 
     async def close(self) -> None:
         """Finish the transactions under way and close; may be called twice."""
@@ -168,9 +166,7 @@ class SqliteDatabase:
 
     def _connect(self, pragmas: Sequence[str]) -> sqlite3.Connection:
         try:
-            connection = sqlite3.connect(
-                str(self.path or ":memory:"), isolation_level=None, check_same_thread=False, cached_statements=1024
-            )
+            connection = sqlite3.connect(str(self.path or ":memory:"), isolation_level=None, check_same_thread=False, cached_statements=1024)
             connection.row_factory = sqlite3.Row
             for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
@@ -186,6 +182,4 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatabaseError(
-            f"the folder {folder} for the database cannot be made ({error}): choose another data folder, or make it"
-        ) from error
+        raise DatabaseError(f"the folder {folder} for the database cannot be made ({error}): choose another data folder, or make it") from error

@@ -28,18 +28,14 @@ def translated(error: Exception, what: Query | str, place: str) -> errors.ApiErr
     primary = code(error) & 0xFF
     if primary == sqlite3.SQLITE_FULL:
         return DiskFull(
-            f"the disk that holds {place} is full: free some space; what was answered before is safe, and tcbox goes "
-            "on by itself as soon as there is room"
+            f"the disk that holds {place} is full: free some space; what was answered before is safe, and tcbox goes on by itself as soon as there is room"
         )
     if primary == sqlite3.SQLITE_IOERR:
         return DatabaseError(
-            f"the disk that holds {place} failed at {name} ({error}): check its health, its space and its quota; what "
-            "was answered before is safe"
+            f"the disk that holds {place} failed at {name} ({error}): check its health, its space and its quota; what was answered before is safe"
         )
     if primary == sqlite3.SQLITE_BUSY:
-        return errors.Unavailable(
-            f"another program keeps {place} locked ({name} waited in vain): close the program that writes to it"
-        )
+        return errors.Unavailable(f"another program keeps {place} locked ({name} waited in vain): close the program that writes to it")
     if code(error) in _UNIQUE:
         return UniqueViolation(f"{name}: a row with this key is there already ({error})")
     return DatabaseError(f"{name} failed on {place}: {error}")

@@ -69,8 +69,7 @@ class SqliteTx:
     def _refuse_if_failed(self, query: Query) -> None:
         if self.failure is not None:
             raise DatabaseError(
-                f"{query.name} cannot run, for an earlier statement of this transaction failed: let that error out of "
-                "the transaction's function"
+                f"{query.name} cannot run, for an earlier statement of this transaction failed: let that error out of the transaction's function"
             ) from self.failure
 
 
@@ -105,6 +104,5 @@ def drive(fn: Callable[[Tx], Awaitable[T]], tx: SqliteTx) -> T:
 def _foreign(fn: object) -> ForeignAwait:
     name = getattr(fn, "__qualname__", repr(fn))
     return ForeignAwait(
-        f"the transaction function {name} awaited something other than its transaction: do that before or after "
-        "`database.transaction`, and hand its outcome in"
+        f"the transaction function {name} awaited something other than its transaction: do that before or after `database.transaction`, and hand its outcome in"
     )
