@@ -4,4 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build/venv.sh postgres,docker,aws,test
 build/needs.sh
-exec .venv/bin/python -m pytest "$@"
+pytest=".venv/bin/python -m pytest"
+[ $# -eq 0 ] || exec $pytest "$@"
+# small ones side by side; whole instances one after another, so that none waits for another's processor
+$pytest tests/unit tests/contract -n 2
+$pytest tests/acceptance tests/scale

@@ -84,13 +84,21 @@ class ScopeSet:
 
     def satisfies(self, scope: str) -> bool:
         """Whether the set has this scope, or a pattern that implies it. A pattern is satisfied only as a whole."""
-        if scope in self._exact:
-            return True
+        return scope in self._exact or self._starred(scope)
+
+    def _starred(self, text: str) -> bool:
+        """Whether a text begins as one of the patterns does."""
         prefixes = self._prefixes
         if not self._many:
-            return scope.startswith(prefixes)
-        place = bisect_right(prefixes, scope)
-        return place > 0 and scope.startswith(prefixes[place - 1])
+            return text.startswith(prefixes)
+        place = bisect_right(prefixes, text)
+        return place > 0 and text.startswith(prefixes[place - 1])
+
+    def _covers(self, scope: str) -> bool:
+        """Whether all that a scope gives is in the set; `**` satisfies `*` as a text, but does not cover it."""
+        if scope in self._exact:
+            return True
+        return self._starred(scope[:-1] if scope[-1:] == "*" else scope)
 
     def satisfies_all(self, scopes: Iterable[str]) -> bool:
         """Whether the set satisfies each of these."""
@@ -110,7 +118,7 @@ class ScopeSet:
 
     def intersect(self, other: ScopeSet) -> ScopeSet:
         """What both sets give."""
-        return ScopeSet([*filter(other.satisfies, self._exact), *filter(self.satisfies, other._exact)])
+        return ScopeSet([*filter(other._covers, self._exact), *filter(self._covers, other._exact)])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.scopes)
