@@ -17,7 +17,7 @@ from tcbox.cli.checkup.finding import Finding, Patient, note, ok, wrong
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_SQLITE = (3, 35, 0)
-_NEEDED = {"aiohttp": "aiohttp": "aiosqlite": "aiosqlite", "msgspec": "msgspec", "jsonschema-rs": "jsonschema_rs",
+_NEEDED = {"aiohttp": "aiohttp", "aiosqlite": "aiosqlite", "msgspec": "msgspec", "jsonschema-rs": "jsonschema_rs",
            "cryptography": "cryptography", "pyyaml": "yaml", "zstandard": "zstandard"}  # fmt: skip
 _BUILT = clocks.from_wire("2026-01-01T00:00:00.000Z")
 
