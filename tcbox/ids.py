@@ -1,4 +1,4 @@
-"""Identifiers: slugids for tasks and runs of things, tokens for clients, ids for requests."""
+"""Identifiers: slugids for tasks and groups of them, access tokens for clients."""
 
 from __future__ import annotations
 
@@ -27,8 +27,3 @@ def is_slugid(text: str) -> bool:
 def access_token() -> str:
     """A new access token: 44 characters of 264 random bits."""
     return secrets.token_urlsafe(33)
-
-
-def request_id() -> str:
-    """A new id for a request, as it stands in the log and in `X-Request-Id`."""
-    return os.urandom(12).hex()
