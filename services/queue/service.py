@@ -49,7 +49,7 @@ class Service:
     """
 
     name = "queue"
-    requires = ("auth",)
+    requires = ("auth", "object")
     api = declarations.api
     monitoring = declarations.Monitoring
     exchanges = exchanges.exchanges

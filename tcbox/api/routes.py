@@ -108,10 +108,6 @@ class Routes:
         values.append("")
         return method
 
-    def verbs(self, path: str) -> list[str]:
-        """The verbs that some method answers at this path."""
-        return [verb for verb in ("get", "put", "post", "delete") if self.find(verb, path)]
-
 
 def _decoded(method: Method, values: list[str]) -> Match:
     params: dict[str, str] = {}

@@ -165,8 +165,7 @@ class Box:
         drain = self.settings.shutdown.drain_seconds
         if self.workers is not None:
             await self.workers.stop(drain)
-        if self.shared is not None:
-            await services.drain(self.shared)
+        await self.supervisor.drain()
         await self.front.close(drain)
         await self._stack.aclose()
 

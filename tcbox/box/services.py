@@ -24,6 +24,7 @@ from tcbox.box import identity
 from tcbox.box.vendors import text, vendors
 from tcbox.client.local import Local
 from tcbox.config import Settings
+from tcbox.config.checks import REQUIRES
 from tcbox.config.instance import Instance
 from tcbox.credentials import Failure, LazyScopes, SignedRequest, Success
 from tcbox.credentials.sealed import Sealer
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tcbox.services.auth.service import Service as AuthService
     from tcbox.workers.livelog import LiveLogs
 
-NAMES = ("auth", "object", "secrets", "queue")
+NAMES = tuple(REQUIRES)
 _FOREVER = 2**52
 
 
@@ -78,7 +79,7 @@ class Shared:
     def directory(self) -> Directory:
         """All clients and roles, as the auth service that runs now knows them.
 
-        Raises Unavailable while auth is being restarted.
+        While auth is made anew, as it was last known; raises Unavailable before its first start.
         """
         auth: AuthService | None = self.running.get("auth")
         if auth is None:
@@ -157,9 +158,8 @@ def blob_files(shared: Shared) -> Mounted | None:
 def add(shared: Shared, name: str) -> None:
     """Have the supervisor start a service, by the factory for its name."""
     make = _FACTORIES[name]
-    requires = () if name == "auth" else ("auth", "object") if name == "queue" and "object" in enabled(shared.settings) else ("auth",)
     _declare(shared, name)
-    shared.supervisor.add(name, lambda: Reachable(shared, make(shared)), requires=requires)
+    shared.supervisor.add(name, lambda: Reachable(shared, make(shared)), requires=REQUIRES[name])
 
 
 def _declare(shared: Shared, name: str) -> None:
@@ -169,14 +169,6 @@ def _declare(shared: Shared, name: str) -> None:
     shared.apis[name] = module.Service.api
     if module.Service.exchanges is not None:
         shared.exchanges[name] = module.Service.exchanges
-
-
-async def drain(shared: Shared) -> None:
-    """Have every service send home those who wait, before the door closes."""
-    for service in list(shared.running.values()):
-        draining = getattr(service, "drain", None)
-        if draining is not None:
-            draining()
 
 
 class Reachable:

@@ -62,6 +62,12 @@ class Supervisor:
                 await ending.shielded(self._end(list(reversed(self._order()))))
                 raise
 
+    async def drain(self) -> None:
+        """Have all parts begin nothing new and send home those who wait, while they still serve; `stop` does so too."""
+        async with self._changing:
+            for slot in reversed(self._order()):
+                await slot.drain()
+
     async def stop(self) -> None:
         """Drain all parts, then stop them, the last started first; what fails or hangs is told and passed over.
 

@@ -110,7 +110,7 @@ class Writer:
         return future
 
     def _gather(self) -> None:
-        """Begin when as many wait as were lately under way together, or in a moment; one alone never waits.
+        """Begin when as many wait as were last under way together, or in a moment; one that was alone last time never waits.
 
         Callers who were answered together mostly ask again together. A commit costs as much as several transactions,
         so that it pays to let them come: their requests are read and checked meanwhile.
