@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTEMPTS = 6
+ATTEMPTS = 15
 # From this attempt on, transactions that get in each other's way queue for a lock, so that each gets its turn.
 QUEUE_FROM = 3
 CONNECT_SECONDS, PING_SECONDS = 10.0, 5.0
@@ -104,7 +104,7 @@ class PostgresDatabase:
                 except failures.RETRIED as error:
                     if attempt == ATTEMPTS:
                         raise errors.Unavailable(f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again") from error
-                    await asyncio.sleep(random.uniform(0.0, 0.002 * 2**attempt))  # spreads them
+                    await asyncio.sleep(random.uniform(0.0, min(0.002 * 2**attempt, 0.1)))  # spreads them
                 else:
                     _call(callbacks)
                     return result
