@@ -58,7 +58,7 @@ def services() -> dict[str, str]:
 
     from tcbox.box import services as box
 
-    return {f"{name}.md": "\n".join(_service(import_module(f"tcbox.services.{name}.service").Service)) + "\n" for name in box.NAMES}
+    return {f"{name}.md": "\n".join(_service(import_module(f"tcbox.services.{box.package(name)}.service").Service)) + "\n" for name in box.NAMES}
 
 
 def _service(service: object) -> Iterator[str]:

@@ -59,6 +59,10 @@ class Front:
         self._mounts.append((prefix, handler))
         self._mounts.sort(key=lambda mount: -len(mount[0]))
 
+    def unmount(self, prefix: str) -> None:
+        """Take back what was mounted at a prefix."""
+        self._mounts = [mount for mount in self._mounts if mount[0] != prefix]
+
     async def listen(self, host: str, port: int) -> int:
         """Start to serve; gives the port, which the system chooses when 0 is asked for.
 

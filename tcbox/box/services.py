@@ -1,4 +1,4 @@
-"""How each service is made from what the instance shares, and made reachable when it runs.
+"""What the services of an instance share, and how each is made reachable while it runs.
 
 A service's code is imported when it is made, so one that is switched off costs nothing.
 """
@@ -6,9 +6,10 @@ A service's code is imported when it is made, so one that is switched off costs 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,8 @@ from tcbox.api.dispatch import Dispatcher, Meter
 from tcbox.api.front import Front, Mounted
 from tcbox.api.schemas import SchemaSet
 from tcbox.blobs import signing
-from tcbox.blobs.artifacts import ArtifactStore
 from tcbox.box import identity
-from tcbox.box.vendors import text, vendors
+from tcbox.box.vendors import text
 from tcbox.client.local import Local
 from tcbox.config import Settings
 from tcbox.config.checks import REQUIRES
@@ -103,7 +103,12 @@ class Shared:
 
 def enabled(settings: Settings) -> list[str]:
     """The services that the settings have on, in the order of their start."""
-    return [name for name in NAMES if name == "auth" or getattr(settings.services, name).enabled]
+    return [name for name in NAMES if name == "auth" or getattr(settings.services, package(name)).enabled]
+
+
+def package(name: str) -> str:
+    """A service's name as Python and the settings spell it: purge_cache for purge-cache."""
+    return name.replace("-", "_")
 
 
 def schema_folders(names: list[str]) -> dict[str, Path]:
@@ -111,14 +116,14 @@ def schema_folders(names: list[str]) -> dict[str, Path]:
     from tcbox import services
 
     root = Path(services.__file__).parent
-    return {name: root / name.replace("-", "_") / "schemas" for name in names}
+    return {name: root / package(name) / "schemas" for name in names}
 
 
 def migrations(name: str) -> db.Migrations:
     """A service's migrations."""
     from tcbox import services
 
-    return db.migrations(Path(services.__file__).parent / name.replace("-", "_") / "sql" / "migrations", name)
+    return db.migrations(Path(services.__file__).parent / package(name) / "sql" / "migrations", name)
 
 
 def open_blobs(settings: Settings, folder: Instance, root_url: str, key: bytes, clock: clocks.Clock) -> tuple[blobs.Blobs, signing.Signer]:
@@ -157,15 +162,13 @@ def blob_files(shared: Shared) -> Mounted | None:
 
 def add(shared: Shared, name: str) -> None:
     """Have the supervisor start a service, by the factory for its name."""
-    make = _FACTORIES[name]
+    make = import_module(f"tcbox.box.making.{package(name)}").make
     _declare(shared, name)
     shared.supervisor.add(name, lambda: Reachable(shared, make(shared)), requires=REQUIRES[name])
 
 
 def _declare(shared: Shared, name: str) -> None:
-    from importlib import import_module
-
-    module = import_module(f"tcbox.services.{name.replace('-', '_')}.service")
+    module = import_module(f"tcbox.services.{package(name)}.service")
     shared.apis[name] = module.Service.api
     if module.Service.exchanges is not None:
         shared.exchanges[name] = module.Service.exchanges
@@ -192,50 +195,12 @@ class Reachable:
         dispatcher = Dispatcher(service.api, handlers, shared.schemas, shared, clock=shared.clock, meter=shared.meter)
         shared.front.services[self.name] = dispatcher
         stack.callback(shared.front.services.pop, self.name, None)
+        for prefix, handler in getattr(service, "mounts", dict)().items():
+            shared.front.mount(prefix, handler)
+            stack.callback(shared.front.unmount, prefix)
 
     async def drain(self) -> None:
         """Send home those who wait."""
         draining = getattr(self._service, "drain", None)
         if draining is not None:
             draining()
-
-
-def _auth(shared: Shared) -> Any:
-    from tcbox.services.auth.service import Service
-    from tcbox.services.auth.static import StaticClient
-
-    own = [shared.root_client, identity.worker_client(shared.key), *(identity.service_client(shared.key, name) for name in enabled(shared.settings))]
-    clients = [StaticClient(client.client_id, client.access_token, client.scopes, client.description) for client in own]
-    configured = shared.settings.services.auth.static_clients
-    clients += [StaticClient(client.client_id, text(client.access_token), tuple(client.scopes), client.description) for client in configured]
-    return Service(
-        database=shared.database, bus=shared.bus, sealer=shared.sealer, clock=shared.clock,
-        static_clients=clients, vendors=vendors(shared.settings.services.auth),
-    )  # fmt: skip
-
-
-def _object(shared: Shared) -> Any:
-    from tcbox.services.object.service import Service
-
-    return Service(database=shared.database, blobs=shared.blobs, clock=shared.clock)
-
-
-def _secrets(shared: Shared) -> Any:
-    from tcbox.services.secrets.service import Service
-
-    return Service(database=shared.database, sealer=shared.sealer, clock=shared.clock, audit=shared.running["auth"].audit)
-
-
-def _queue(shared: Shared) -> Any:
-    from tcbox.services.queue.service import Service
-
-    own = identity.service_client(shared.key, "queue")
-    chosen = shared.settings.services.queue
-    return Service(
-        database=shared.database, bus=shared.bus, clock=shared.clock, caller=shared.caller("queue"),
-        client_id=own.client_id, access_token=own.access_token, artifact_store=ArtifactStore(shared.blobs),
-        claim_timeout=chosen.claim_timeout, deadline_days=chosen.max_task_deadline_days, max_dependencies=chosen.task_max_dependencies,
-    )  # fmt: skip
-
-
-_FACTORIES: Mapping[str, Callable[[Shared], Any]] = {"auth": _auth, "object": _object, "secrets": _secrets, "queue": _queue}

@@ -9,7 +9,7 @@ import msgspec
 from tcbox import errors
 
 if TYPE_CHECKING:
-    from tcbox.config.settings import Auth, Gcp, Sentry
+    from tcbox.config.services.auth import Auth, Gcp, Sentry
     from tcbox.services.auth.service import Vendors
     from tcbox.services.auth.vendors import gcp, sentry
 

@@ -9,9 +9,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from tcbox.config.settings import Auth, Blobs, Gcp, GithubTokens, Sentry, Settings
+from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
+from tcbox.config.settings import Blobs, Settings
 
-REQUIRES: dict[str, tuple[str, ...]] = {"auth": (), "object": ("auth",), "secrets": ("auth",), "queue": ("auth", "object")}
+REQUIRES: dict[str, tuple[str, ...]] = {
+    "auth": (),
+    "object": ("auth",),
+    "secrets": ("auth",),
+    "queue": ("auth", "object"),
+}
 """Which other services each one needs."""
 
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
@@ -40,11 +46,11 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
 
 
 def _services(settings: Settings) -> Iterator[Clash]:
-    on = {name: getattr(getattr(settings.services, name), "enabled", True) for name in REQUIRES}
+    on = {name: getattr(getattr(settings.services, name.replace("-", "_")), "enabled", True) for name in REQUIRES}
     for name, needs in REQUIRES.items():
         for need in needs:
             if on[name] and not on[need]:
-                yield Clash(f"services.{need}.enabled", "true", "false", f"{name} needs {need}: switch {name} off too, or leave {need} on")
+                yield Clash(f"services.{need.replace('-', '_')}.enabled", "true", "false", f"{name} needs {need}: switch {name} off too, or leave {need} on")
 
 
 def _workers(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]:

@@ -66,7 +66,7 @@ def test_every_command_and_option_has_its_place():
 @pytest.mark.parametrize("name", services.NAMES)
 def test_every_method_and_exchange_has_its_place(name):
     """Each method and exchange of a service stands in its reference page."""
-    service = importlib.import_module(f"tcbox.services.{name}.service").Service
+    service = importlib.import_module(f"tcbox.services.{services.package(name)}.service").Service
     page = (DOCS / "reference" / f"{name}.md").read_text()
     assert [method for method in service.api.methods if f"| `{method}` |" not in page] == []
     exchanges = service.exchanges.entries.values() if service.exchanges is not None else []
@@ -83,7 +83,7 @@ def _all_errors(kind):
 def test_every_error_has_its_place():
     """Each error code that the API answers with stands in docs/services.md with its status."""
     for name in services.NAMES:
-        importlib.import_module(f"tcbox.services.{name}.service")
+        importlib.import_module(f"tcbox.services.{services.package(name)}.service")
     page = (DOCS / "services.md").read_text()
     own = {each for each in _all_errors(errors.ApiError) if each.__module__.startswith("tcbox.")}
     assert [each.code for each in own if f"| `{each.code}` | {each.status} |" not in page] == []

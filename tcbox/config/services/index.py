@@ -1,0 +1,17 @@
+"""Settings of the index."""
+
+from __future__ import annotations
+
+from tcbox.config.section import section
+from tcbox.config.values import Version
+
+
+@section
+class Index:
+    """The index of tasks by name."""
+
+    enabled: bool = True
+    """Whether the service runs. Default: true."""
+
+    version: Version = ""
+    """The release of this service in an export. Default: the one that exports. Has no effect within one process."""
