@@ -121,7 +121,7 @@ def test_references_are_filled_in(write, tmp_path):
         ("root_url: https://x/y", 1, "root_url", "a root URL", ""),
         ("database: mysql://db/x", 1, "database", "postgresql://user:password@host/name", ""),
         ("services: {auth: {enabled: false}}", 1, "services.auth.enabled", "no such key", "auth always runs"),
-        ("services: {github: {enabled: true}}", 1, "services.github", "a service of this version (auth, queue, secrets, object)", "remove it"),
+        ("services: {login: {enabled: true}}", 1, "services.login", "a service of this version (auth, queue, secrets, object, index, hooks, notify, purge_cache, worker_manager, github, web_server)", "remove it"),
         ("services: {object: {enabled: false}}", 1, "services.object.enabled", "true", "queue needs object"),
         ("services: []", 1, "services", "the keys auth, queue, secrets, object", ""),
         ("workers: {docker: {serve: proj/x}}", 1, "workers.docker.serve", "a list", "write [value]"),
