@@ -45,6 +45,7 @@ class Method:
         conceal: the request's body must not stand in an error reply or a log.
         empty: the route's last parameter may be empty.
         patient: it may wait long before it answers, and is cancelled when its caller goes away.
+        advice: for JSON pointers into the body, such as "/name", what a caller is told beside a fault there.
     """
 
     service: str
@@ -63,6 +64,7 @@ class Method:
     conceal: bool
     patient: bool
     empty: bool
+    advice: Mapping[str, str]
     attribute: str
     params: tuple[str, ...] = field(init=False)
     expression: scope_sets.Expression | None = field(init=False)
@@ -125,6 +127,7 @@ class Api:
         conceal: bool = False,
         patient: bool = False,
         empty: bool = False,
+        advice: Mapping[str, str] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Declare the coroutine below as a method.
 
@@ -141,7 +144,7 @@ class Api:
             method = Method(
                 service=self.service, name=name, verb=verb, route=route, title=title, description=description.strip(),
                 category=category or self.title, stability=stability, input=input, output=output, scopes=scopes,
-                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, attribute=handler.__name__,
+                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, advice=advice or {}, attribute=handler.__name__,
             )  # fmt: skip
             self._check(method, handler)
             self.methods[name] = method

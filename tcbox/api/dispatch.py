@@ -256,7 +256,8 @@ class Dispatcher:
         payload = validator.fill(payload)
         faults = validator.check(payload, brief=brief)
         if faults:
-            listed = "\n".join(f"  * {fault.path or '/'}: {fault.message}" for fault in faults)
+            advice = method.advice
+            listed = "\n".join(f"  * {fault.path or '/'}: {fault.message}" + (f" ({advice[fault.path]})" if fault.path in advice else "") for fault in faults)
             raise errors.InputValidationError(
                 "Schema Validation Failed!\nRejecting Schema: {schema}\nErrors:\n{faults}",
                 schema=self._schemas.path(method.service, method.input or ""), faults=listed,

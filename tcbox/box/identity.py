@@ -37,6 +37,8 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "queue:worker-id:*",
         "queue:pending-count:*",
         "queue:claimed-count:*",
+        "queue:list-workers:*",  # upstream reads the queue's tables instead
+        "queue:get-worker:*",
         "worker-manager:remove-worker:*",
         "worker-manager:reregister-worker:*",
         "worker-manager:should-worker-terminate:*",

@@ -199,6 +199,11 @@ class Reachable:
             shared.front.mount(prefix, handler)
             stack.callback(shared.front.unmount, prefix)
 
+    def notes(self) -> list[str]:
+        """What the service has to say for the status."""
+        said: list[str] = getattr(self._service, "notes", list)()
+        return said
+
     async def drain(self) -> None:
         """Send home those who wait."""
         draining = getattr(self._service, "drain", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -17,9 +18,11 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
+    "worker-manager": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
+_PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 
 
@@ -43,6 +46,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _blobs(settings.blobs)
     yield from _auth(settings.services.auth)
     yield from _key(settings)
+    yield from _providers(settings)
 
 
 def _services(settings: Settings) -> Iterator[Clash]:
@@ -143,3 +147,14 @@ def _key(settings: Settings) -> Iterator[Clash]:
         fits = False
     if not fits:
         yield Clash("services.secrets.key", "32 bytes in base64", "a text of another form", "make one with `openssl rand -base64 32`")
+
+
+def _providers(settings: Settings) -> Iterator[Clash]:
+    for name, provider in settings.providers.items():
+        key = f"providers.{name}"
+        if not _PROVIDER.fullmatch(name):
+            yield Clash(key, "a name of at most 38 letters, digits, dashes and underscores", repr(name))
+        if (provider.type == "null") != (name == "null-provider"):
+            yield Clash(f"{key}.type", '"null" for null-provider, and for no other', provider.type, "null-provider exists by default: remove this one")
+        if provider.type in ("static", "null") and provider.credentials:
+            yield Clash(f"{key}.credentials", "no such key", "it", f"providers of the type {provider.type} call no cloud: remove it")
