@@ -30,12 +30,19 @@ class Supply:
     """What a pool has, in tasks at once.
 
     Attributes:
-        existing: of workers that run or were asked for, but for those in quarantine.
+        running: of workers that run, but for those in quarantine.
+        requested: of machines that were asked for, and have not registered yet.
         stopping: of workers whose machines are going.
     """
 
-    existing: int = 0
+    running: int = 0
+    requested: int = 0
     stopping: int = 0
+
+    @property
+    def all(self) -> int:
+        """Of all of these."""
+        return self.running + self.requested + self.stopping
 
 
 def limits(config: Mapping[str, Any]) -> Limits:
@@ -47,15 +54,15 @@ def limits(config: Mapping[str, Any]) -> Limits:
 def missing(limits: Limits, demand: Demand, supply: Supply) -> int:
     """How much capacity to ask for now.
 
-    Workers that have nothing to do, and those that were asked for, will take pending tasks soon; for each task beyond
-    that, `ratio` of capacity is added. Machines that are going still count against the most, so that a pool whose
-    machines do not start does not grow while they are taken away.
+    Workers that have nothing to do will take pending tasks soon. For each task beyond that, `ratio` of capacity is wanted,
+    and what was asked for already is a part of it, so that asking comes to rest. Machines that are going still count
+    against the most, so that a pool whose machines do not start does not grow while they are taken away.
     """
-    idle = max(0, supply.existing - demand.claimed)
+    idle = max(0, supply.running - demand.claimed)
     waiting = max(0, demand.pending - idle)
-    there = supply.existing + supply.stopping
-    wanted = max(limits.least, min(math.ceil(waiting * limits.ratio) + there, limits.most))
-    return max(0, wanted - there)
+    more = max(0, math.ceil(waiting * limits.ratio) - supply.requested)
+    wanted = max(limits.least, min(supply.all + more, limits.most))
+    return max(0, wanted - supply.all)
 
 
 def needed(limits: Limits, demand: Demand) -> float:

@@ -158,6 +158,9 @@ class Provisioner:
 
 def supply(workers: list[Worker], orders: list[Open], away: set[tuple[str, str]]) -> Supply:
     """What a pool has, and what is coming: workers in quarantine do not count, and orders count in full."""
-    stopping = sum(each.capacity for each in workers if each.state == model.STOPPING)
-    there = sum(each.capacity for each in workers if each.state != model.STOPPING and (each.worker_group, each.worker_id) not in away)
-    return Supply(there + sum(each.machines * each.capacity for each in orders), stopping)
+    found = Counter[str]()
+    for each in workers:
+        if (each.worker_group, each.worker_id) not in away or each.state == model.STOPPING:
+            found[each.state] += each.capacity
+    ordered = sum(each.machines * each.capacity for each in orders)
+    return Supply(found[model.RUNNING], found[model.REQUESTED] + ordered, found[model.STOPPING])

@@ -143,7 +143,8 @@ class WorkerMethods:
 
     @api.get(
         "/workers/<workerPoolId>", name="listWorkersForWorkerPool", category=_CATEGORY, output="worker-list",
-        scopes="worker-manager:list-workers:<workerPoolId>", query={**NEXT, "launchConfigId": LAUNCH_CONFIG, "state": "^(requested|running|stopping|stopped|standalone)$"},
+        scopes="worker-manager:list-workers:<workerPoolId>",
+        query={**NEXT, "launchConfigId": LAUNCH_CONFIG, "state": "^(requested|running|stopping|stopped|standalone)$"},
     )  # fmt: skip
     async def list_workers_for_worker_pool(self, call: Call, workerPoolId: str) -> dict[str, Any]:
         """Workers in a Worker Pool

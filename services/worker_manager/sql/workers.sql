@@ -78,7 +78,7 @@ WHERE worker_pool_id = :worker_pool_id AND worker_group = :worker_group AND work
 -- name: reregister_worker
 -- A worker has registered again, if it runs and has the secret from the last time.
 UPDATE worker_manager_workers SET secret = :secret,
-  terminate_after = CASE WHEN terminate_after IS NULL THEN NULL ELSE :terminate_after END
+  terminate_after = CASE WHEN terminate_after IS NULL THEN NULL ELSE CAST(:terminate_after AS BIGINT) END
 WHERE worker_pool_id = :worker_pool_id AND worker_group = :worker_group AND worker_id = :worker_id
   AND secret = :known AND state = 'running' AND expires >= :now
 
