@@ -368,7 +368,6 @@ async def test_a_pool_of_a_provider_that_is_no_more(manager, database, clock):
     """A pool whose provider was taken out of the configuration says so among its errors, and others go on."""
     await pool(manager, 1, 1)
     del manager.service.providers._providers["cloud"]
-    await pool(manager, name="proj/x", providerId="static", config={}) if False else None
     await manager.provision()
     (error,) = await manager.errors()
     assert "has no provider cloud" in error["description"]
