@@ -90,6 +90,35 @@ async def test_deadlocks_are_run_again(tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_nobody_is_overtaken_for_ever(tmp_path: Path) -> None:
+    """Many processes that all change one row, again and again, each get their turn: no change is refused, none is lost."""
+    url = await databases.fresh("postgres", migrations, tmp_path)
+    processes = [db.connect(f"{url}&pool=4", clock=clock.SystemClock()) for _ in range(3)]
+    for each in processes:
+        await each.start(migrations)
+
+    async def make(tx: db.Tx) -> None:
+        await tx.execute(sql.insert_thing, key="a", number=0, body=None, made=tx.now)
+
+    async def count(tx: db.Tx) -> None:
+        row = await tx.one(sql.get_thing, key="a")
+        assert row is not None
+        await asyncio.sleep(0.002)  # as a transaction of several statements on a busy server
+        await tx.execute(sql.set_number, key="a", number=row["number"] + 1)
+
+    async def client(database: db.Database) -> None:
+        for _ in range(10):
+            await database.transaction(count)
+
+    await processes[0].transaction(make)
+    await asyncio.gather(*(client(each) for each in processes for _ in range(4)))
+    row = await processes[0].point(sql.get_thing, key="a")
+    assert row is not None
+    assert row["number"] == 120
+    for each in processes:
+        await each.close()
+
+
 @pytest.mark.parametrize("option", ["pool=none", "pool=0", "schema=a-b"])
 def test_options_are_checked(option: str) -> None:
     """A wrong option in the URL is refused by name before anything is connected."""

@@ -95,6 +95,23 @@ async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
     assert len(await queue.claim()) == 1
 
 
+async def test_quarantine_reaches_a_call_that_waits_already(queue: Queue) -> None:
+    """A worker put into quarantine while its claimWork waits gets nothing; the task goes to the next who waits, at once."""
+    bad = asyncio.create_task(queue.claim())
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.002)
+    good = asyncio.create_task(queue.claim(workerId="other"))
+    while queue.service.waiters.waiting() != {QUEUE: 2}:
+        await asyncio.sleep(0.002)
+    await queue.call("quarantineWorker", *KEY, payload={"quarantineUntil": clocks.to_wire(queue.clock.now() + clocks.HOUR)})
+    task_id = await queue.create()
+    [claimed] = await asyncio.wait_for(good, 5)
+    assert (claimed["status"]["taskId"], claimed["workerId"]) == (task_id, "other")
+    assert not bad.done()
+    queue.clock.advance(21 * clocks.SECOND)
+    assert await asyncio.wait_for(bad, 5) == []
+
+
 async def test_a_declared_worker_lives_as_long_as_was_said(queue: Queue) -> None:
     """declareWorker makes a worker known, never shortens its life, and needs a scope for each property."""
     expires = clocks.to_wire(queue.clock.now() + 3 * clocks.DAY)

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTEMPTS = 15
-# From this attempt on, transactions that get in each other's way queue for a lock, so that each gets its turn.
-QUEUE_FROM = 3
+ATTEMPTS = 8
+# Transactions that get in each other's way queue for a turn from this attempt on, and from that one have the database to
+# themselves: those that come anew wait meanwhile, so that nobody is overtaken for ever.
+QUEUE_FROM, ALONE_FROM = 3, 5
 CONNECT_SECONDS, PING_SECONDS = 10.0, 5.0
 
 
@@ -100,7 +101,7 @@ class PostgresDatabase:
         async with self._use() as pool:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    result, callbacks = await self._attempt(pool, fn, queue=attempt >= QUEUE_FROM)
+                    result, callbacks = await self._attempt(pool, fn, _lock(attempt))
                 except failures.RETRIED as error:
                     if attempt == ATTEMPTS:
                         raise errors.Unavailable(f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again") from error
@@ -137,25 +138,22 @@ class PostgresDatabase:
             async with asyncio.timeout(PING_SECONDS), self._connection() as connection:
                 await connection.execute("SELECT 1")
 
-    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], *, queue: bool) -> tuple[T, list[Callable[[], None]]]:
+    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], lock: str) -> tuple[T, list[Callable[[], None]]]:
         place = self._address.place
         async with self._acquired(pool) as connection:
             tx = PostgresTx(self._runner(connection), self._clock.now())
-            transaction = connection.transaction(isolation="repeatable_read")
-            with failures.translated("begin", place):
-                await transaction.start()
-                if queue:  # LOCK takes no snapshot, so what the transaction then reads is of after its turn came
-                    await connection.execute("LOCK TABLE tcbox_migrations IN SHARE ROW EXCLUSIVE MODE")
             try:
+                with failures.translated("begin", place):  # one round trip; LOCK takes no snapshot, so what is read then is of after its turn came
+                    await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tcbox_migrations IN {lock} MODE")
                 result = await fn(tx)
                 if tx.failure is not None:
                     raise tx.failure
             except BaseException:
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    await transaction.rollback()
+                    await connection.execute("ROLLBACK")
                 raise
             with failures.translated("commit", place):
-                await transaction.commit()
+                await connection.execute("COMMIT")
         return result, tx.callbacks
 
     def _runner(self, connection: PoolConnectionProxy) -> Runner:
@@ -193,6 +191,11 @@ class PostgresDatabase:
                 await pool.release(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 log.get("db").debug("a connection to %s was lost; the pool opens another", self._address.place)
+
+
+def _lock(attempt: int) -> str:
+    """In which mode an attempt locks: shared by all at first, then one at a time among those that queue, then alone."""
+    return "ROW SHARE" if attempt < QUEUE_FROM else "SHARE ROW EXCLUSIVE" if attempt < ALONE_FROM else "EXCLUSIVE"
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
