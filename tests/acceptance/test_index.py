@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 import taskcluster
 
-from tests.support import definitions, docker_images
+from tests.support import definitions, docker_images, proof
 from tests.support.tasks import Tasks, fetch
 
 WORKERS = "workers:\n  docker: {enabled: false}\n"
@@ -40,29 +40,30 @@ def found(index, path, seconds=10):
             time.sleep(0.02)
 
 
-def test_every_method_by_the_client_from_pypi(box):
+def test_every_method_by_the_client_from_pypi(box, request):
     """The unmodified client calls each method of the index with success."""
-    index = taskcluster.Index(box.options)
-    assert index.ping()["alive"]
-    assert index.lbheartbeat() == {}
-    assert index.heartbeat() == {}
-    assert index.version()["version"]
     task_id = Tasks(box).run(definitions.host("echo hi > f", artifacts=[{"type": "file", "path": "f", "name": "public/f"}]))
-    entry = {"taskId": task_id, "rank": 3, "data": {"b": 1, "a": [None]}, "expires": definitions.wire(days=1)}
-    expected = {"namespace": "py.client.one", **entry}
-    assert index.insertTask("py.client.one", entry) == expected
-    assert index.insertTask("py.client.one", {**entry, "rank": 2}) == expected
-    assert index.findTask("py.client.one") == expected
-    assert index.findTasksAtIndex({"indexes": ["py.client.one", "py.no"]}) == {"tasks": [expected]}
-    assert index.listTasks("py.client") == {"tasks": [expected]}
-    assert [each["namespace"] for each in index.listNamespaces("py")["namespaces"]] == ["py.client"]
-    assert [each["name"] for each in index.listNamespaces("")["namespaces"]] == ["py"]
-    assert fetch(index.buildUrl("findArtifactFromTask", "py.client.one", "public/f")) == b"hi\n"
-    assert index.findArtifactFromTask("py.client.one", "public/f")["response"].status_code == 303
-    assert index.deleteTask("py.client.one") == {}
-    with pytest.raises(taskcluster.TaskclusterRestFailure) as gone:
-        index.findTask("py.client.one")
-    assert gone.value.status_code == 404
+    with proof.by("taskcluster (PyPI)", box.root_url, request, beside_workers=True):
+        index = taskcluster.Index(box.options)
+        assert index.ping()["alive"]
+        assert index.lbheartbeat() == {}
+        assert index.heartbeat() == {}
+        assert index.version()["version"]
+        entry = {"taskId": task_id, "rank": 3, "data": {"b": 1, "a": [None]}, "expires": definitions.wire(days=1)}
+        expected = {"namespace": "py.client.one", **entry}
+        assert index.insertTask("py.client.one", entry) == expected
+        assert index.insertTask("py.client.one", {**entry, "rank": 2}) == expected
+        assert index.findTask("py.client.one") == expected
+        assert index.findTasksAtIndex({"indexes": ["py.client.one", "py.no"]}) == {"tasks": [expected]}
+        assert index.listTasks("py.client") == {"tasks": [expected]}
+        assert [each["namespace"] for each in index.listNamespaces("py")["namespaces"]] == ["py.client"]
+        assert [each["name"] for each in index.listNamespaces("")["namespaces"]] == ["py"]
+        assert fetch(index.buildUrl("findArtifactFromTask", "py.client.one", "public/f")) == b"hi\n"
+        assert index.findArtifactFromTask("py.client.one", "public/f")["response"].status_code == 303
+        assert index.deleteTask("py.client.one") == {}
+        with pytest.raises(taskcluster.TaskclusterRestFailure) as gone:
+            index.findTask("py.client.one")
+        assert gone.value.status_code == 404
     assert set(taskcluster.Index.funcinfo) == {
         "ping", "lbheartbeat", "version", "heartbeat", "findTask", "findTasksAtIndex", "listNamespaces", "listTasks", "insertTask", "deleteTask", "findArtifactFromTask",
     }  # fmt: skip

@@ -7,27 +7,28 @@ import subprocess
 import pytest
 import taskcluster
 
-from tests.support import definitions, docker_images
+from tests.support import definitions, docker_images, proof
 from tests.support.tasks import Tasks
 
 
-def test_every_method_by_the_client_from_pypi(quiet_box):
+def test_every_method_by_the_client_from_pypi(quiet_box, request):
     """The unmodified client calls each method of purge-cache with success, and sees each request at once."""
-    purge = taskcluster.PurgeCache(quiet_box.options)
-    assert purge.ping()["alive"]
-    assert purge.lbheartbeat() == {}
-    assert purge.heartbeat() == {}
-    assert purge.version()["version"]
-    assert purge.allPurgeRequests() == {"requests": []}
-    purge.purgeCache("prov/pool", {"cacheName": "mine"})
-    (request,) = purge.purgeRequests("prov/pool")["requests"]
-    assert request == {"provisionerId": "prov", "workerType": "pool", "cacheName": "mine", "before": request["before"]}
-    assert purge.allPurgeRequests() == {"requests": [request]}
-    purge.purgeCache("prov/pool", {"cacheName": "mine"})
-    (again,) = purge.purgeRequests("prov/pool", query={"since": request["before"]})["requests"]
-    assert again["before"] > request["before"]
-    assert purge.purgeRequests("prov/pool", query={"since": definitions.wire(minutes=1)}) == {"requests": []}
-    assert purge.purgeRequests("prov/other") == {"requests": []}
+    with proof.by("taskcluster (PyPI)", quiet_box.root_url, request):
+        purge = taskcluster.PurgeCache(quiet_box.options)
+        assert purge.ping()["alive"]
+        assert purge.lbheartbeat() == {}
+        assert purge.heartbeat() == {}
+        assert purge.version()["version"]
+        assert purge.allPurgeRequests() == {"requests": []}
+        purge.purgeCache("prov/pool", {"cacheName": "mine"})
+        (request,) = purge.purgeRequests("prov/pool")["requests"]
+        assert request == {"provisionerId": "prov", "workerType": "pool", "cacheName": "mine", "before": request["before"]}
+        assert purge.allPurgeRequests() == {"requests": [request]}
+        purge.purgeCache("prov/pool", {"cacheName": "mine"})
+        (again,) = purge.purgeRequests("prov/pool", query={"since": request["before"]})["requests"]
+        assert again["before"] > request["before"]
+        assert purge.purgeRequests("prov/pool", query={"since": definitions.wire(minutes=1)}) == {"requests": []}
+        assert purge.purgeRequests("prov/other") == {"requests": []}
     assert set(taskcluster.PurgeCache.funcinfo) == {"ping", "lbheartbeat", "version", "heartbeat", "purgeCache", "allPurgeRequests", "purgeRequests"}
 
 
