@@ -17,6 +17,8 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
+    "index": ("auth", "queue"),
+    "purge-cache": ("auth",),
 }
 """Which other services each one needs."""
 
