@@ -36,12 +36,12 @@ def _services() -> Iterator[str]:
 
     clients = proven()
     services = [import_module(f"tcbox.services.{box.package(name)}.service").Service for name in box.NAMES]
-    methods = sum(len(service.api.methods) for service in services)
+    methods = sum(method.published for service in services for method in service.api.methods.values())
     events = sum(len(service.exchanges.entries) for service in services if service.exchanges is not None)
     yield f"{methods} methods and {events} events, all of them published by Taskcluster."
     for service in services:
         yield from ("", f"### {service.api.service}", "", "| method or event | proven by |", "|---|---|")
-        for method in service.api.methods.values():
+        for method in filter(lambda each: each.published, service.api.methods.values()):
             yield _row(f"`{method.name}`", clients.get(f"{service.api.service}.{method.name}", []))
         for entry in service.exchanges.entries.values() if service.exchanges is not None else ():
             yield _row(f"`{entry.exchange}` (event)", clients.get(entry.address, []))

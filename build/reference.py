@@ -69,7 +69,7 @@ def _service(service: object) -> Iterator[str]:
     yield from (f"# {api.title}", "", "Made from the declarations in the code by `build/reference.py`.", "")
     yield from (f"Root: `/api/{api.service}/v1`. Description: `/references/{api.service}/v1/api.json`.", "")
     yield from ("## Methods", "", "| method | request | scopes | what it does |", "|---|---|---|---|")
-    for method in api.methods.values():
+    for method in filter(lambda each: each.published, api.methods.values()):
         query = f"?{'&'.join(method.query)}" if method.query else ""
         yield f"| `{method.name}` | `{method.verb.upper()} {_cell(method.route + query)}` | {_scopes(method.scopes)} | {_cell(method.title)} |"
     if exchanges is not None and exchanges.entries:

@@ -19,6 +19,8 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "secrets": ("auth",),
     "queue": ("auth", "object"),
     "worker-manager": ("auth", "queue"),
+    "index": ("auth", "queue"),
+    "purge-cache": ("auth",),
 }
 """Which other services each one needs."""
 

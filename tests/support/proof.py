@@ -35,6 +35,7 @@ OWN_WORKERS = frozenset(
         "createArtifact",
         "finishArtifact",
         "listTaskQueues",
+        "listClaimedTasks",
         "taskQueueCounts",
     )
 )

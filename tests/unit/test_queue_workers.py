@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from tcbox import clock as clocks
+from tcbox import db
+from tests.support import databases
 from tests.support import queue as support
 from tests.support.databases import database  # noqa: F401
 from tests.support.queue import QUEUE, Queue, clock, queue  # noqa: F401
@@ -110,6 +114,24 @@ async def test_quarantine_reaches_a_call_that_waits_already(queue: Queue) -> Non
     assert not bad.done()
     queue.clock.advance(21 * clocks.SECOND)
     assert await asyncio.wait_for(bad, 5) == []
+
+
+async def test_a_task_made_by_another_process_wakes_who_waits(tmp_path: Path, clock: clocks.VirtualClock) -> None:  # noqa: F811
+    """A claimWork that waits at one process gets a task that was created at another, told by it and not found by looking."""
+    url = await databases.fresh("postgres", migrations, tmp_path)
+    one, two = (db.connect(url, clock=clock) for _ in range(2))
+    async with AsyncExitStack() as stack:
+        for each in (one, two):
+            await each.start(migrations)
+            stack.push_async_callback(each.close)
+        here = await stack.enter_async_context(support.started(one, clock))
+        there = await stack.enter_async_context(support.started(two, clock))
+        first, second = (asyncio.create_task(here.claim(workerId=name)) for name in ("a", "b"))
+        while here.service.waiters.waiting() != {QUEUE: 2}:
+            await asyncio.sleep(0.002)
+        made = {await there.create() for _ in range(2)}
+        claimed = await asyncio.wait_for(asyncio.gather(first, second), 10)
+        assert {claim["status"]["taskId"] for [claim] in claimed} == made
 
 
 async def test_a_declared_worker_lives_as_long_as_was_said(queue: Queue) -> None:

@@ -14,9 +14,10 @@ import asyncpg
 from tcbox import errors, log
 from tcbox.clock import Clock
 from tcbox.db.errors import DatabaseError
-from tcbox.db.interface import Row, Tx
+from tcbox.db.interface import Listener, Row, Tx
 from tcbox.db.migrations import Migrations
 from tcbox.db.postgres import address, failures, schema
+from tcbox.db.postgres.signals import Signals
 from tcbox.db.postgres.statements import Runner
 from tcbox.db.postgres.transaction import PostgresTx
 from tcbox.db.queries import Query
@@ -46,6 +47,7 @@ class PostgresDatabase:
         self._pool: asyncpg.Pool | None = None
         self._under_way = 0
         self._quiet = asyncio.Event()
+        self._signals = Signals(f"tcbox {self._address.schema or ''}".rstrip(), self._notify, self._listening)
 
     async def start(self, migrations: Sequence[Migrations] = ()) -> None:
         """Connect, and bring the schema of these services up to date.
@@ -87,6 +89,7 @@ class PostgresDatabase:
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        await self._signals.close()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 while self._under_way:
@@ -131,6 +134,22 @@ class PostgresDatabase:
         async with self._connection() as connection:
             rows: list[Row] = await self._runner(connection).every(query, params)
         return rows
+
+    def signal(self, topic: str, text: str, /) -> None:
+        """Give the other processes on this database a hint; see the protocol."""
+        if self._pool is not None:
+            self._signals.signal(topic, text)
+
+    def listen(self, topic: str, listener: Listener, /) -> Callable[[], None]:
+        """Hear such hints from other processes; see the protocol."""
+        return self._signals.listen(topic, listener)
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
+
+    async def _listening(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self._address.dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "tcbox listening"})
 
     async def ping(self) -> None:
         """Return when the server answers, within some seconds."""
