@@ -98,10 +98,10 @@ class Orders:
         await self._db.transaction(fill)
 
     async def fail(self, order: Open, pool: Pool | None, trouble: Trouble) -> None:
-        """Settle an order of which nothing is coming, and tell why."""
+        """Settle an order of which nothing is coming, and tell why, though not in every round while it stays the same."""
 
         async def fail(tx: db.Tx) -> None:
             if await tx.execute(sql.end_order, token=order.token) and pool is not None:
-                await self._reports.write(tx, pool, trouble, launch_config_id=order.launch_config_id)
+                await self._reports.write(tx, pool, trouble, launch_config_id=order.launch_config_id, once_in=clocks.MINUTE)
 
         await self._db.transaction(fail)

@@ -48,6 +48,7 @@ class Provisioner:
         self._queue = queue
         self._leases = leases
         self._draw = draw
+        self._told_of: dict[str, tuple[str, int]] = {}
         self._log = log.get("worker-manager")
 
     async def provision(self) -> None:
@@ -89,8 +90,12 @@ class Provisioner:
 
     async def _told(self, pool: Pool, why: str) -> None:
         """Tell, once a day and not by mail, why a pool that ought to have machines has none."""
-        if pool.settings.get("maxCapacity"):
-            await self._reports.add(pool, Trouble("provisioning-off", "Nothing is provisioned", why), mail=False, once_in=clocks.DAY)
+        now = self._clock.now()
+        before, when = self._told_of.get(pool.worker_pool_id, ("", 0))
+        if (before == why and when > now - clocks.HOUR) or not pool.settings.get("maxCapacity"):
+            return
+        self._told_of[pool.worker_pool_id] = (why, now)
+        await self._reports.add(pool, Trouble("provisioning-off", "Nothing is provisioned", why), mail=False, once_in=clocks.DAY)
 
     async def _provision(self, lease: Lease, pool: Pool, provider: Provider) -> None:
         limits = estimator.limits(pool.settings)

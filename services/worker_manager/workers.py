@@ -60,7 +60,7 @@ class Workers:
         return self._made(await self._db.all(sql.list_by_name, worker_pool_id=worker_pool_id, after_group=after[0], after_id=after[1], limit=limit))
 
     async def live(self) -> AsyncIterator[list[Worker]]:
-        """All workers of all pools that have not stopped, in pages by name."""
+        """All workers that have not stopped and whose machines are looked after here, in pages by name."""
         after = ("", "", "")
         while True:
             rows = await self._db.all(sql.live_workers, after_pool=after[0], after_group=after[1], after_id=after[2], limit=store.STEP)

@@ -11,7 +11,8 @@ export function pools(main) {
   const listed = section("Worker pools", { wide: true });
   const found = { pools: [], pending: {}, errors: {} };
   const filter = el("input", { type: "search", placeholder: "Name, provider or owner", "aria-label": "Show only pools whose name, provider or owner has", oninput: () => draw(listed, found, filter.value) });
-  main.replaceChildren(el("h1", {}, "Worker pools"), el("div", { class: "filter" }, filter), listed.element);
+  listed.heading.after(el("div", { class: "filter" }, filter));
+  main.replaceChildren(el("h1", {}, "Worker pools"), listed.element);
   poll(async () => {
     found.pools = await api.all("GET", "worker-manager", "worker-pools", "workerPools");
     [found.pending, found.errors] = await Promise.all([pending(found.pools.map((each) => each.workerPoolId)), errors()]);

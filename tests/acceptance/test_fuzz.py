@@ -19,7 +19,7 @@ from tests.support.box import Box
 from tcbox import ids
 from tcbox.credentials import hawk
 
-SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache")
+SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "worker-manager")
 EXAMPLES = 20
 """Calls of each method by each kind of caller."""
 CONFIG = """
@@ -169,6 +169,9 @@ def plant(api: Api) -> dict[str, tuple[str, ...]]:
     entry = {"taskId": running, "rank": 1, "data": {}, "expires": stamp(3600)}
     api.made("PUT", "/api/index/v1/task/a.b.c", entry)
     api.made("POST", "/api/purge-cache/v1/purge-cache/prov/wt", {"cacheName": "c"})
+    pool = {"providerId": "static", "description": "", "owner": "a@example.com", "emailOnError": False, "config": {}}
+    api.made("PUT", "/api/worker-manager/v1/worker-pool/prov%2Fwt", pool)
+    api.made("PUT", "/api/worker-manager/v1/workers/prov%2Fwt/wg/w", {"expires": stamp(3600), "providerInfo": {"staticSecret": "s" * 44}})
     return {
         "taskId": (task, running), "taskGroupId": (task, running), "runId": ("0", "1"), "taskQueueId": ("prov/wt", "prov/other"), "name": ("public/a.txt", "s", "o"),
         "provisionerId": ("prov",), "workerType": ("wt",), "workerGroup": ("wg",), "workerId": ("w",), "clientId": ("c", "static/taskcluster/root"),

@@ -175,6 +175,65 @@ async def test_a_lease_of_the_dead_ends(manager, clock):
         await other.bus.close()
 
 
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def crash_at(manager, number, after):
+    """Have a process end at one of the steps that leave a trace: ahead of it, or when it is done but nothing more."""
+    steps = 0
+
+    def wrapped(step):
+        async def run(*args, **kwargs):
+            nonlocal steps
+            steps += 1
+            if steps > number or (steps == number and not after):
+                raise Crash
+            made = await step(*args, **kwargs)
+            if steps == number:
+                raise Crash
+            return made
+
+        return run
+
+    manager.database.transaction = wrapped(manager.database.transaction)
+    manager.cloud.launch = wrapped(manager.cloud.launch)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_at_any_step_loses_and_doubles_no_machine(manager, database, clock, after):
+    """Wherever a process ends while it asks for machines, another one comes to as many machines as were wanted, each with its worker."""
+    for number in range(1, 20):
+        name = f"proj/p{number}"
+        await pool(manager, 2, 5, launch_config(f"zone-{number}"), name=name)
+        dead = Manager(database, clock)
+        dead.cloud = dead.provider.cloud = manager.cloud
+        original = database.transaction, manager.cloud.launch
+        crash_at(dead, number, after)
+        try:
+            await dead.provision()
+            crashed = False
+        except Crash:
+            crashed = True
+        finally:
+            database.transaction, manager.cloud.launch = original
+        await dead.bus.close()
+        clock.advance(5 * MINUTE + 1000)
+        for _ in range(2):
+            await manager.provision()
+        mine = [machine.name for machine in manager.cloud.live() if machine.group == f"zone-{number}"]
+        assert sorted(worker["workerId"] for worker in await manager.workers(name)) == sorted(mine) and len(mine) == 2, number
+        assert await manager.errors(name) == []
+        await manager.ok("deleteWorkerPool", name)
+        for machine in manager.cloud.machines.values():
+            machine.state = "gone"
+        await manager.scan()
+        await manager.provision()
+        if not crashed:
+            break
+    assert number > 4 and not crashed
+
+
 async def test_a_worker_that_never_registers(manager, clock):
     """A machine that never registers is removed after the registrationTimeout; it is an error of its pool, and seen in the statistics till then."""
     await pool(manager, 1, 1, launch_config("a", launchConfigId="mine"), lifecycle={"registrationTimeout": 600})

@@ -42,12 +42,12 @@ FROM worker_manager_workers WHERE worker_pool_id = :worker_pool_id AND (worker_g
 ORDER BY worker_group, worker_id LIMIT :limit
 
 -- name: live_workers
--- Workers of all pools that have not stopped, by name, after one.
+-- Workers of all pools that have not stopped and whose machines are looked after here, by name, after one.
 SELECT worker_pool_id, worker_group, worker_id, provider_id, launch_config_id, state, capacity, created, expires, last_modified,
   last_checked, registered, terminate_after, reregistration_timeout, queue_inactivity_timeout, terminate, reason, secret,
   static_secret, provider_data, worker_config
 FROM worker_manager_workers
-WHERE state <> 'stopped' AND (worker_pool_id, worker_group, worker_id) > (:after_pool, :after_group, :after_id)
+WHERE state <> 'stopped' AND terminate_after IS NOT NULL AND (worker_pool_id, worker_group, worker_id) > (:after_pool, :after_group, :after_id)
 ORDER BY worker_pool_id, worker_group, worker_id LIMIT :limit
 
 -- name: live_workers_of

@@ -63,6 +63,8 @@ CREATE TABLE worker_manager_workers (
 CREATE INDEX worker_manager_workers_created ON worker_manager_workers (worker_pool_id, created, worker_group, worker_id);
 CREATE INDEX worker_manager_workers_numbers ON worker_manager_workers (worker_pool_id, launch_config_id, state, capacity);
 CREATE INDEX worker_manager_workers_live ON worker_manager_workers (worker_pool_id, worker_group, worker_id) WHERE state <> 'stopped';
+CREATE INDEX worker_manager_workers_looked_after ON worker_manager_workers (worker_pool_id, worker_group, worker_id)
+  WHERE state <> 'stopped' AND terminate_after IS NOT NULL;
 CREATE INDEX worker_manager_workers_machine ON worker_manager_workers (worker_id, worker_group);
 CREATE INDEX worker_manager_workers_expires ON worker_manager_workers (expires, worker_pool_id, worker_group, worker_id);
 
