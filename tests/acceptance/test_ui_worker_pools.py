@@ -95,7 +95,9 @@ def test_one_pool(page, box, manager):  # noqa: F811
     launch.get_by_text("in use").wait_for()
     assert launch.get_by_role("cell").all_inner_texts()[1:5] == ["in use", "west", "0.5", "–"]
     assert '"launchConfigId": "mine"' in page.get_by_role("region", name="Configuration", exact=True).inner_text()
-    manager.reportWorkerError(name, {"workerGroup": "g", "workerId": "w1", "kind": "boot-error", "title": NAME[:100], "description": NAME, "extra": {NAME: NAME}})
+    manager.reportWorkerError(
+        name, {"workerGroup": "g", "workerId": "w1", "kind": "boot-error", "title": NAME[:100], "description": NAME, "extra": {NAME: NAME}}
+    )
     page.get_by_text(NAME[:100], exact=False).first.wait_for()
     page.locator("summary").filter(has_text="boot-error").click()
     page.get_by_text('"workerId": "w1"').wait_for()

@@ -9,7 +9,14 @@ from tests.support.databases import database  # noqa: F401
 from tests.support.worker_manager import MIGRATIONS, POOL, Manager, UNAVAILABLE, started, static_pool
 
 migrations = MIGRATIONS
-REPORT = {"workerGroup": "g", "workerId": "w", "kind": "boot-error", "title": "It does not start", "description": "No disk.", "extra": {"z": 1, "a": {"b": None}}}
+REPORT = {
+    "workerGroup": "g",
+    "workerId": "w",
+    "kind": "boot-error",
+    "title": "It does not start",
+    "description": "No disk.",
+    "extra": {"z": 1, "a": {"b": None}},
+}
 
 
 @pytest.fixture

@@ -163,7 +163,9 @@ async def test_launch_configs(manager, clock):
 
 async def test_two_of_a_request_with_one_id(manager):
     """Two different launch configurations under one id are refused, also within one request, and no pool is made."""
-    refused = await manager.call("createWorkerPool", POOL, payload=cloud_pool(0, 1, launch_config("a", launchConfigId="x"), launch_config("b", launchConfigId="x")))
+    refused = await manager.call(
+        "createWorkerPool", POOL, payload=cloud_pool(0, 1, launch_config("a", launchConfigId="x"), launch_config("b", launchConfigId="x"))
+    )
     assert refused.code == "RequestConflict"
     assert (await manager.call("workerPool", POOL)).status == 404
 

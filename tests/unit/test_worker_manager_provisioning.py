@@ -109,7 +109,12 @@ async def test_what_the_cloud_refuses_is_an_error_of_the_pool(manager):
     manager.cloud.broken = Trouble("creation-error", "Instance Creation Error", "No such image.", {"code": "NoImage"})
     await manager.provision()
     (error,) = await manager.errors()
-    assert (error["title"], error["description"], error["launchConfigId"], error["extra"]) == ("Instance Creation Error", "No such image.", "mine", {"code": "NoImage"})
+    assert (error["title"], error["description"], error["launchConfigId"], error["extra"]) == (
+        "Instance Creation Error",
+        "No such image.",
+        "mine",
+        {"code": "NoImage"},
+    )
     (event,) = await manager.events()
     assert event[0] == "worker-pool-error" and event[1]["errorId"] == error["errorId"] and event[1]["launchConfigId"] == "mine"
     manager.cloud.broken = None
@@ -171,7 +176,9 @@ async def test_a_lease_of_the_dead_ends(manager, clock):
         clock.advance(5 * MINUTE + 1000)
         await other.provision()
         assert len(manager.cloud.machines) == 1 and await states(manager) == ["requested"]
-        assert await manager.service.provisioner._orders.place(lease, record, [(config.launch_config_id, 1, 1)]) == [], "a lease that has ended places no orders"
+        assert await manager.service.provisioner._orders.place(lease, record, [(config.launch_config_id, 1, 1)]) == [], (
+            "a lease that has ended places no orders"
+        )
         await other.bus.close()
 
 

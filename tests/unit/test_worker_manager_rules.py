@@ -116,8 +116,8 @@ def test_no_choice_goes_beyond_a_limit(given_configs, capacity, rng):
 
 def test_ids_of_launch_configs():
     """An id is what PostgreSQL's jsonb would give it: it depends on the pool and what is said, not on order, nor on the worker manager's own part."""
-    one = {"b": 1, "aa": {"z": [1, 2.5, None, True], "y": "é\""}, "workerManager": {"maxCapacity": 5}}
-    other = {"workerManager": {"initialWeight": 0.1}, "aa": {"y": "é\"", "z": [1, 2.5, None, True]}, "b": 1}
+    one = {"b": 1, "aa": {"z": [1, 2.5, None, True], "y": 'é"'}, "workerManager": {"maxCapacity": 5}}
+    other = {"workerManager": {"initialWeight": 0.1}, "aa": {"y": 'é"', "z": [1, 2.5, None, True]}, "b": 1}
     assert launch_configs.identify("p/w", one) == launch_configs.identify("p/w", other) != launch_configs.identify("p/x", one)
     import hashlib
 
@@ -143,10 +143,25 @@ def test_lifecycles(given, expected):
 
 
 def worker(state="running", **changes):
-    made = {"created": NOW - clocks.HOUR, "expires": NOW + clocks.DAY, "terminate_after": NOW + clocks.DAY, "queue_inactivity_timeout": 2 * clocks.HOUR, **changes}
-    return Worker("p/w", "g", "w", "cloud", changes.pop("launch_config_id", None), state, changes.get("capacity", 1), last_modified=0, last_checked=0, **{
-        key: value for key, value in made.items() if key not in ("launch_config_id", "capacity")
-    })
+    made = {
+        "created": NOW - clocks.HOUR,
+        "expires": NOW + clocks.DAY,
+        "terminate_after": NOW + clocks.DAY,
+        "queue_inactivity_timeout": 2 * clocks.HOUR,
+        **changes,
+    }
+    return Worker(
+        "p/w",
+        "g",
+        "w",
+        "cloud",
+        changes.pop("launch_config_id", None),
+        state,
+        changes.get("capacity", 1),
+        last_modified=0,
+        last_checked=0,
+        **{key: value for key, value in made.items() if key not in ("launch_config_id", "capacity")},
+    )
 
 
 ACTIVE = Seen(NOW - clocks.HOUR, NOW - 1000)
