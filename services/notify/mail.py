@@ -67,6 +67,7 @@ def assemble(delivery: Delivery, source: str, body: str, now: int) -> EmailMessa
     message["Auto-Submitted"] = "auto-generated"
     link: dict[str, Any] | None = content.get("link")
     more = f"\n\n{link['text']}: {link['href']}" if link else ""
-    message.set_content(f"{content['content']}{more}\n\n-- \n{footer}\n")
+    text = content["content"].replace("\0", "")
+    message.set_content(f"{text}{more}\n\n-- \n{footer}\n")
     message.add_alternative(page(content.get("template") or model.LOOKS[0], subject, body, link, footer), subtype="html")
     return message
