@@ -54,7 +54,7 @@ def assemble(delivery: Delivery, source: str, body: str, now: int) -> EmailMessa
     from datetime import UTC, datetime
 
     address, content = delivery.notification.address, delivery.notification.content
-    subject = model.one_line(content["subject"])
+    subject = model.header(content["subject"])
     footer = f"Sent by Taskcluster. E-mails to this address left by its rate limit: {delivery.remaining - 1}."
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = source

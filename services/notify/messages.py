@@ -98,7 +98,7 @@ def _notifications(subject: Subject, asked: list[Route]) -> Iterator[Notificatio
     contents: dict[str, dict[str, Any]] = {}
     makers = {model.EMAIL: _email, model.PULSE: _pulse, model.MATRIX: _matrix, model.SLACK: _slack}
     for kind, address, _ in asked:
-        if "\0" in address or (kind == model.EMAIL and not is_email(address)):
+        if "\0" in address or (kind == model.EMAIL and not (is_email(address) and model.plain_address(address))):
             continue
         if kind not in contents:
             contents[kind] = makers[kind](subject)

@@ -103,6 +103,19 @@ def one_line(text: str, longest: int = LONGEST_SUBJECT) -> str:
     return " ".join(plain.split())[:longest]
 
 
+def header(text: str) -> str:
+    """A text as the value of a mail's header: in one line, and not to be taken for the encoded form of another text.
+
+    `=?utf-8?q?...?=` stands for what it encodes, line breaks too, so whoever writes it could add headers of their own.
+    """
+    return one_line(text).replace("=?", "= ?")
+
+
+def plain_address(address: str) -> bool:
+    """Whether an address, which has the form of one, says nothing else than itself in a mail's header."""
+    return "=?" not in address
+
+
 def harmless(url: str) -> bool:
     """Whether a link leads to a page or a mailbox, and does nothing else."""
     return url.lower().startswith(("https://", "http://", "mailto:")) and url.isprintable() and " " not in url

@@ -143,11 +143,9 @@ class Outbox:
 
     async def deliver(self, kind: str) -> None:
         """One turn of a kind's loop: deliver all that is due, then sleep until more is."""
-        bell, trouble = self._bells[kind], self._troubles.of(kind)
+        bell = self._bells[kind]
         bell.hush()
-        now = self._clock.now()
-        while trouble.until <= now and await self._round(kind):
-            trouble, now = self._troubles.of(kind), self._clock.now()
+        await self.deliver_due(kind)
         self._meter.wait(kind, await self._store.waiting(kind))
         due = await self._store.next_due(kind)
         trouble, now = self._troubles.of(kind), self._clock.now()
@@ -155,33 +153,31 @@ class Outbox:
         if left > 0:
             await bell.sleep(left)
 
-    async def _round(self, kind: str) -> int:
-        """Deliver some that are due; how many there were."""
-        taken = await self._store.take(kind, TOGETHER, HOLD)
-        results = await asyncio.gather(*(self._try(delivery) for delivery in taken))
-        if not any(results) and any(isinstance(result, Undelivered) and result.everywhere for result in results):
-            return 0
-        return len(taken)
+    async def deliver_due(self, kind: str) -> None:
+        """Deliver what is due of a kind, unless, or until, its server fails."""
+        while self._troubles.of(kind).until <= self._clock.now():
+            taken = await self._store.take(kind, TOGETHER, HOLD)
+            if not taken:
+                return
+            results = await asyncio.gather(*(self._try(delivery) for delivery in taken), return_exceptions=True)
+            for fault in filter(None, results):
+                raise fault
 
-    async def _try(self, delivery: Delivery) -> Undelivered | None:
-        """Deliver one; what went wrong if it did not succeed."""
+    async def _try(self, delivery: Delivery) -> None:
         notification = delivery.notification
         kind = notification.kind
         try:
             await self._channels[kind].deliver(delivery)
         except Undelivered as fault:
             await self._failed(delivery, fault)
-            return fault
         except asyncio.CancelledError:
             await asyncio.shield(self._store.release(delivery.id, self._clock.now()))
             raise
         except Exception as error:
             self._log.exception("a delivery failed", extra={"kind": kind, "id": delivery.id}, exc_info=error)
-            unforeseen = Undelivered(f"{type(error).__name__}: {error}")
-            await self._failed(delivery, unforeseen)
-            return unforeseen
-        await self._delivered(delivery)
-        return None
+            await self._failed(delivery, Undelivered(f"{type(error).__name__}: {error}"))
+        else:
+            await self._delivered(delivery)
 
     async def _delivered(self, delivery: Delivery) -> None:
         kind, address = delivery.notification.kind, delivery.notification.address

@@ -16,7 +16,6 @@ STEPS = ("defined", "pending", "running", *ENDS)
 """The steps of a task that the queue announces, each on the exchange `task-<step>`."""
 
 BINDINGS = [Binding(f"exchange/taskcluster-queue/v1/task-{step}", "route.notify.#") for step in STEPS]
-_ROUTE = "route."
 
 
 class Route(NamedTuple):
@@ -51,9 +50,9 @@ def holds(condition: str, step: str, state: str) -> bool:
     return condition == step == state
 
 
-def asked(keys: Iterable[str], step: str, state: str) -> list[Route]:
-    """What a message with these CC keys calls for, each once, in the order of the task's routes."""
-    found = (parse(key.removeprefix(_ROUTE)) for key in keys if key.startswith(_ROUTE))
+def asked(custom: Iterable[str], step: str, state: str) -> list[Route]:
+    """What a message with these custom routes calls for, each once, in the order of the task's routes."""
+    found = map(parse, custom)
     return list(dict.fromkeys(route for route in found if route is not None and holds(route.condition, step, state)))
 
 

@@ -84,18 +84,15 @@ class Notify:
         self.call = Caller(self.service, clock, check_replies=True)
 
     async def turn(self, *kinds: str) -> None:
-        """One round of deliveries of each kind, without the sleep after it."""
-        outbox = self.service.outbox
+        """Deliver what is due of each kind, without the sleep after it."""
         for kind in kinds or (model.EMAIL, model.MATRIX, model.SLACK):
-            if outbox._troubles.of(kind).until <= self.clock.now():
-                while await outbox._round(kind):
-                    pass
+            await self.service.outbox.deliver_due(kind)
 
     async def say(self, step: str, *routes: str, state: str | None = None, status: dict[str, Any] | None = None, **task: Any) -> None:
         """Have the queue's message of a step handled, of a task with these routes."""
         self.queue.tasks[TASK_ID] = definition(routes=list(routes), **task)
         event = events.Event(
-            id=1, exchange=f"exchange/taskcluster-queue/v1/task-{step}", routing_key="primary.x", cc=tuple(f"route.{route}" for route in routes),
+            id=1, exchange=f"exchange/taskcluster-queue/v1/task-{step}", routing_key="primary.x", cc=routes,
             payload={"version": 1, "status": status or task_status(state or step)}, time=self.clock.now(),
         )  # fmt: skip
         await self.service._handler.handle(event)

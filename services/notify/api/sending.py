@@ -37,6 +37,9 @@ class Sending:
         link = asked.get("link")
         if link is not None and not model.harmless(link["href"]):
             raise errors.InputError("The link.href {href} does not lead to a page: give a URL of http, https or mailto.", href=link["href"])
+        for place in ("address", "replyTo"):
+            if not model.plain_address(asked.get(place, "")):
+                raise errors.InputError("The {place} has =? in it, which has a meaning of its own in e-mails: no such address is written to.", place=place)
         return await self._send("Email", model.EMAIL, "address", asked)
 
     @api.post("/pulse", name="pulse", category=CATEGORY, input="pulse-request", scopes="notify:pulse:<routingKey>", stability="experimental")

@@ -84,8 +84,8 @@ def fault(error: Exception) -> Undelivered:
         error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _answer(error)
-    if isinstance(error, aiosmtplib.SMTPNotSupported):
-        return Rejected(said(error))
+    if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
+        return Rejected(said(error))  # the server cannot do what the settings ask for, such as STARTTLS or a sign-in
     return Unreachable(said(error) or ("it does not answer in time" if isinstance(error, TimeoutError) else type(error).__name__))
 
 
