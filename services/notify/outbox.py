@@ -18,17 +18,19 @@ from tcbox.events import Bus
 from tcbox.runtime import LoopSpec
 from tcbox.services.notify import model
 from tcbox.services.notify.bell import Bell
-from tcbox.services.notify.channels import Channel, Refused, Rejected, Undelivered
+from tcbox.services.notify.channels import Channel, Refused, Rejected, Undelivered, Unreachable
 from tcbox.services.notify.events import notification as exchange
 from tcbox.services.notify.meter import Meter, Trouble, Troubles
 from tcbox.services.notify.model import Delivery, Limits, Notification, Outcome
 from tcbox.services.notify.store import Accepted, Store
 
-HOLD = 2 * clocks.MINUTE
-"""For how long a delivery under way is kept from others; more than a server may take."""
-LONGEST = 10 * clocks.SECOND
 TOGETHER = 4
-"""Deliveries of one kind that are under way at once."""
+"""Deliveries of one kind that are under way at once; those to one address go one after another, in their order."""
+SECONDS = 50.0
+"""How long one may take."""
+HOLD = 4 * clocks.MINUTE
+"""For how long deliveries under way are kept from others; more than all of them may take."""
+LONGEST = 10 * clocks.SECOND
 SWEEP = clocks.MINUTE
 
 
@@ -84,7 +86,7 @@ class Outbox:
     async def _send(self, delivery: Delivery, digest: str) -> None:
         kind = delivery.notification.kind
         try:
-            await self._channels[kind].deliver(delivery)
+            await self._hand_over(delivery)
         except Undelivered as fault:
             await self._store.withdraw(delivery.id, digest)
             self._meter.count(kind, "failed")
@@ -159,15 +161,37 @@ class Outbox:
             taken = await self._store.take(kind, TOGETHER, HOLD)
             if not taken:
                 return
-            results = await asyncio.gather(*(self._try(delivery) for delivery in taken), return_exceptions=True)
+            lanes: dict[str, list[Delivery]] = {}
+            for delivery in taken:
+                lanes.setdefault(delivery.notification.address, []).append(delivery)
+            results = await asyncio.gather(*map(self._lane, lanes.values()), return_exceptions=True)
             for fault in filter(None, results):
                 raise fault
+
+    async def _lane(self, deliveries: list[Delivery]) -> None:
+        """Deliver to one address, one after another."""
+        left = list(deliveries)
+        try:
+            while left and self._troubles.of(left[0].notification.kind).until <= self._clock.now():
+                await self._try(left.pop(0))
+        finally:
+            if left:
+                now = self._clock.now()
+                await asyncio.shield(asyncio.gather(*(self._store.release(each.id, now) for each in left)))
+
+    async def _hand_over(self, delivery: Delivery) -> None:
+        channel = self._channels[delivery.notification.kind]
+        try:
+            async with asyncio.timeout(SECONDS):
+                await channel.deliver(delivery)
+        except TimeoutError:
+            raise Unreachable("it does not answer in time") from None
 
     async def _try(self, delivery: Delivery) -> None:
         notification = delivery.notification
         kind = notification.kind
         try:
-            await self._channels[kind].deliver(delivery)
+            await self._hand_over(delivery)
         except Undelivered as fault:
             await self._failed(delivery, fault)
         except asyncio.CancelledError:

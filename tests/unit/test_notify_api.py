@@ -60,7 +60,12 @@ async def test_a_pulse_message(call, notify):
 @pytest.mark.parametrize(("method", "payload"), CALLS)
 @pytest.mark.parametrize(
     ("scope", "status"),
-    [("notify:email:me@example.com", "email"), ("notify:pulse:a.*", "pulse"), ("notify:matrix-room:!r:example.com", "matrix"), ("notify:slack-channel:C1", "slack")],
+    [
+        ("notify:email:me@example.com", "email"),
+        ("notify:pulse:a.*", "pulse"),
+        ("notify:matrix-room:!r:example.com", "matrix"),
+        ("notify:slack-channel:C1", "slack"),
+    ],
 )
 async def test_scopes(call, notify, method, payload, scope, status):
     """Each method needs the scope for just its address, and sends nothing without."""

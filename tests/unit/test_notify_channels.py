@@ -155,7 +155,8 @@ def test_what_a_matrix_message_holds(asked, sent):
 
 
 @pytest.mark.parametrize(
-    ("address", "fault", "says"), [("room", Refused, "M_INVALID_PARAM"), ("!none:example.com", Refused, "M_NOT_FOUND"), ("!../../x?y#z", Refused, "M_NOT_FOUND")]
+    ("address", "fault", "says"),
+    [("room", Refused, "M_INVALID_PARAM"), ("!none:example.com", Refused, "M_NOT_FOUND"), ("!../../x?y#z", Refused, "M_NOT_FOUND")],
 )
 async def test_matrix_rooms_that_are_none(homeserver, room, address, fault, says):
     """A room that is none is refused in the server's words, and no room id leads to another end-point."""

@@ -113,6 +113,49 @@ async def test_one_address_that_fails_holds_up_no_other(notify, clock):
     assert notify.mail.addresses == ["you@example.com", "me@example.com"]
 
 
+async def test_one_address_gets_things_in_order(notify):
+    """Messages to one address go out one after another, in the order in which they were asked for."""
+    under_way, most = set(), 0
+
+    async def deliver(delivery, deliver=notify.slack.deliver):
+        nonlocal most
+        address = delivery.notification.address
+        assert address not in under_way
+        under_way.add(address)
+        most = max(most, len(under_way))
+        await asyncio.sleep(0.001)
+        await deliver(delivery)
+        under_way.remove(address)
+
+    notify.slack.deliver = deliver
+    for step in ("defined", "pending", "running", "completed"):
+        await notify.say(step, "notify.slack-channel.C1.on-transition", "notify.slack-channel.C2.on-transition")
+    await notify.turn()
+    assert most == 2
+    for channel in ("C1", "C2"):
+        texts = [each.notification.content["text"] for each in notify.slack.taken if each.notification.address == channel]
+        assert [text.rpartition("transitioned to ")[2] for text in texts] == ["_unscheduled_", "_pending_", "_running_", "_completed_"]
+
+
+async def test_a_server_that_hangs(notify, monkeypatch, clock):
+    """A server that neither takes nor refuses is given up on for this time, and what is behind it in its lane waits untried."""
+    monkeypatch.setattr("tcbox.services.notify.outbox.SECONDS", 0.05)
+
+    async def hang(delivery):
+        notify.mail.tried += 1
+        await asyncio.sleep(60)
+
+    deliver, notify.mail.deliver = notify.mail.deliver, hang
+    for step in ("completed", "failed"):
+        await notify.say(step, MAIL)
+    await notify.turn()
+    assert (notify.mail.tried, await notify.waiting()) == (1, 2)
+    notify.mail.deliver = deliver
+    clock.advance(model.FIRST_PAUSE)
+    await notify.turn()
+    assert len(notify.mail.taken) == 2
+
+
 async def test_the_server_says_when(notify, clock):
     """A server that asks to wait longer than the usual pause is given that time."""
     notify.mail.fault = Later("slow down", after=clocks.HOUR)

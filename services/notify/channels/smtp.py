@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -53,13 +52,12 @@ class Smtp:
         chosen = self._settings
         message = await mail.build(delivery, chosen.source, self._clock.now())
         try:
-            async with asyncio.timeout(1.5 * SECONDS):
-                await aiosmtplib.send(
-                    message, recipients=[delivery.notification.address], hostname=chosen.host, port=chosen.port,
-                    use_tls=chosen.security == "tls", start_tls=chosen.security == "starttls", tls_context=self._context(),
-                    username=chosen.user or None, password=chosen.password or None, timeout=SECONDS,
-                )  # fmt: skip
-        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+            await aiosmtplib.send(
+                message, recipients=[delivery.notification.address], hostname=chosen.host, port=chosen.port,
+                use_tls=chosen.security == "tls", start_tls=chosen.security == "starttls", tls_context=self._context(),
+                username=chosen.user or None, password=chosen.password or None, timeout=SECONDS,
+            )  # fmt: skip
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise fault(error) from None
 
     def _context(self) -> ssl.SSLContext | None:

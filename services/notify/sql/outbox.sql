@@ -29,7 +29,7 @@ VALUES (:id, :digest, :kind, :address, :remaining, :now, :due, 0, '', :content)
 -- name: due_deliveries
 -- Some deliveries of a kind that are due, the longest due first.
 SELECT id, kind, address, remaining, accepted, due, attempts, content FROM notify_outbox
-WHERE kind = :kind AND due <= :now ORDER BY due LIMIT :limit
+WHERE kind = :kind AND due <= :now ORDER BY due, number LIMIT :limit
 
 -- name: hold_delivery
 -- Keep a delivery from others until a time, unless another was faster.

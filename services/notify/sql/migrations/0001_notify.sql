@@ -15,7 +15,8 @@ CREATE INDEX notify_accepted_address ON notify_accepted (kind, address, accepted
 CREATE INDEX notify_accepted_accepted ON notify_accepted (accepted);
 -- What is on its way. While somebody delivers a row, it is due only when that must have ended.
 CREATE TABLE notify_outbox (
-  id TEXT PRIMARY KEY,
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL,
   digest TEXT NOT NULL,
   kind TEXT NOT NULL,
   address TEXT NOT NULL,
@@ -26,5 +27,6 @@ CREATE TABLE notify_outbox (
   error TEXT NOT NULL,
   content TEXT NOT NULL
 );
-CREATE INDEX notify_outbox_due ON notify_outbox (kind, due);
+CREATE UNIQUE INDEX notify_outbox_id ON notify_outbox (id);
+CREATE INDEX notify_outbox_due ON notify_outbox (kind, due, number);
 CREATE INDEX notify_outbox_accepted ON notify_outbox (accepted);
