@@ -52,8 +52,13 @@ class Store:
         self._limits = limits
 
     async def deny(self, kind: str, address: str) -> None:
-        """Put an address on the denylist."""
-        await self._db.transaction(lambda tx: tx.execute(sql.deny, kind=kind, address=address))
+        """Put an address on the denylist; what waits to be delivered to it is dropped."""
+
+        async def deny(tx: db.Tx) -> None:
+            await tx.execute(sql.deny, kind=kind, address=address)
+            await tx.execute(sql.end_deliveries, kind=kind, address=address)
+
+        await self._db.transaction(deny)
 
     async def allow(self, kind: str, address: str) -> None:
         """Take an address off the denylist, if it is on it."""

@@ -2,9 +2,14 @@
 
 import logging
 
+from types import SimpleNamespace
+
 import pytest
 
 from tcbox import clock as clocks
+from tcbox.box.making import notify as making
+from tcbox.config.instance import Instance
+from tcbox.config.services.notify import Email
 from tcbox.services.notify.channels import Later, Refused, Rejected, Unreachable
 from tcbox.services.notify.channels.folder import Folder
 from tcbox.services.notify.channels.matrix import Matrix, content
@@ -14,6 +19,7 @@ from tcbox.services.notify.channels.slack import Slack
 from tcbox.services.notify.channels.smtp import Settings as SmtpSettings
 from tcbox.services.notify.channels.smtp import Smtp
 from tcbox.services.notify.model import Delivery, Notification
+from tcbox.services.notify.outbox import Missing
 from tests.simulators import matrix, slack
 from tests.simulators.serving import served
 from tests.support.mail_server import PASSWORD, USER, mail_server, self_signed
@@ -113,6 +119,25 @@ async def test_a_mail_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Unreachable, match="cannot be written"):
         await Folder(tmp_path / "file" / "mail", "tcbox@localhost", CLOCK, keep=3).deliver(delivery("email", "me@example.com", **MAIL))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "server"),
+    [
+        ({}, Folder, "mail"),
+        ({"keep": 0}, Missing, ""),
+        ({"host": "m.example.com", "source": "a@b"}, Smtp, "m.example.com:587"),
+        ({"host": "m.example.com", "source": "a@b", "tls": "tls"}, Smtp, "m.example.com:465"),
+        ({"host": "m.example.com", "source": "a@b", "tls": "none"}, Smtp, "m.example.com:25"),
+        ({"host": "m.example.com", "source": "a@b", "port": 2525}, Smtp, "m.example.com:2525"),
+    ],
+)
+def test_by_which_way_mail_goes(tmp_path, settings, kind, server):
+    """By the server that is set, on the port that its kind of TLS is usual on; else into the folder; else not at all."""
+    shared = SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK)
+    made = making._email(shared, Email(**settings))
+    assert type(made) is kind
+    assert getattr(made, "server", "").endswith(server)
 
 
 @pytest.fixture

@@ -282,6 +282,18 @@ async def test_denied_and_limited_routes(database, clock, caplog):
     assert "not sent, for it is denied" in caplog.text
 
 
+async def test_denied_while_it_waits(notify, clock):
+    """What waits for an address that is put on the denylist is dropped; what waits for others stays."""
+    notify.mail.fault = Unreachable("down")
+    await notify.say("completed", MAIL, "notify.email.you@example.com.on-any")
+    await notify.turn()
+    await notify.call("addDenylistAddress", payload={"notificationType": "email", "notificationAddress": "me@example.com"})
+    notify.mail.fault = None
+    clock.advance(clocks.HOUR)
+    await notify.turn()
+    assert notify.mail.addresses == ["you@example.com"]
+
+
 async def test_what_is_not_configured(database, clock, caplog):
     """A task that asks for what is not configured gets the rest; the log warns once, and names the setting."""
     caplog.set_level(logging.INFO, "tcbox.notify")

@@ -24,7 +24,8 @@ class Denylist:
     async def add(self, call: Call) -> dict[str, Any]:
         """Denylist Given Address
 
-        Put an address on the denylist: nothing is sent to it any more. Succeeds too when it is on it already.
+        Put an address on the denylist: nothing is sent to it any more, and what waits to be sent to it is dropped.
+        Succeeds too when it is on it already.
         """
         await self._store.deny(*_address(call.payload))
         return {}

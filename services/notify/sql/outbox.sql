@@ -47,6 +47,10 @@ UPDATE notify_outbox SET due = :due WHERE id = :id
 -- A delivery has come to its end.
 DELETE FROM notify_outbox WHERE id = :id
 
+-- name: end_deliveries
+-- All deliveries to an address have come to their end.
+DELETE FROM notify_outbox WHERE kind = :kind AND address = :address
+
 -- name: next_due
 -- When the next delivery of a kind is due.
 SELECT due FROM notify_outbox WHERE kind = :kind ORDER BY due LIMIT 1

@@ -29,4 +29,5 @@ CREATE TABLE notify_outbox (
 );
 CREATE UNIQUE INDEX notify_outbox_id ON notify_outbox (id);
 CREATE INDEX notify_outbox_due ON notify_outbox (kind, due, number);
+CREATE INDEX notify_outbox_address ON notify_outbox (kind, address);
 CREATE INDEX notify_outbox_accepted ON notify_outbox (accepted);
