@@ -1,6 +1,6 @@
 """Runs what others wrote the instructions for (templates, Markdown) within bounds of time and size.
 
-It runs in a thread of its own, whose calls are watched: past its bounds, it is broken off at the next call or return.
+It runs in a thread whose calls are watched: past its bounds, it is broken off at the next call or return.
 So a template that multiplies lists or texts without end costs little, and the event loop goes on meanwhile.
 """
 
@@ -10,6 +10,8 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -30,7 +32,13 @@ class _Stop(BaseException):
 
 async def run(work: Callable[[], T], *, seconds: float = SECONDS, largest: int = LARGEST) -> T:
     """Do it in a thread. Raises TooMuchError when it goes beyond its bounds."""
-    return await asyncio.to_thread(_watched, work, seconds, largest)
+    return await asyncio.get_running_loop().run_in_executor(_threads(), _watched, work, seconds, largest)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """A few threads of our own, so that this work holds up nobody else's."""
+    return ThreadPoolExecutor(2, thread_name_prefix="notify")
 
 
 def _watched(work: Callable[[], T], seconds: float, largest: int) -> T:
