@@ -169,3 +169,17 @@ def test_changes_of_pools_are_in_the_audit_log(box, manager):
     manager.deleteWorkerPool(name)
     found = taskcluster.Auth(box.options).getEntityHistory("worker-pool", name)["auditHistory"]
     assert [(entry["actionType"], entry["clientId"]) for entry in found] == [("created", "static/taskcluster/root"), ("deleted", "static/taskcluster/root")]
+
+
+def test_the_owner_gets_a_mail_about_an_error(box, manager):
+    """An error of a pool that wants mail is sent to its owner through the notify service; without a mail server it lies in the data folder."""
+    name = "proj/mail"
+    manager.createWorkerPool(name, pool(emailOnError=True))
+    made = manager.reportWorkerError(name, {"workerGroup": "g", "workerId": "w", "kind": "k", "title": "It does not boot", "description": "No disk.", "extra": {}})
+    until = time.monotonic() + 20
+    while not (found := list((box.data / "mail").glob("*.eml"))) and time.monotonic() < until:
+        time.sleep(0.1)
+    (mail,) = found
+    text = mail.read_text()
+    assert "To: o@example.com" in text and "Subject: Taskcluster Worker Manager Error: It does not boot" in text
+    assert name in text and "No disk." in text and made["errorId"] in text
