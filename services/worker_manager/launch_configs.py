@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -14,6 +16,9 @@ from tcbox.services.worker_manager.model import LaunchConfig
 
 OWN = "workerManager"
 """The part of a launch configuration that can be changed without making another of it."""
+
+
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,38}")
 
 
 class Conflict(Exception):
@@ -57,22 +62,23 @@ def changes(worker_pool_id: str, config: Mapping[str, Any], there: Iterable[Laun
 
 
 def identify(worker_pool_id: str, config: Any) -> str:
-    """A launch configuration's id: the one that it names itself, or one made of the pool and of what it says.
+    """A launch configuration's id: the one that it names itself, if that can be one, or one made of the pool and of what it says.
 
     The made ones are as PostgreSQL's `jsonb` has them in a Taskcluster deployment, so that a pool that moves here keeps
     its ids.
     """
     own = config.get(OWN) if isinstance(config, dict) else None
     given = own.get("launchConfigId") if isinstance(own, dict) else None
-    if isinstance(given, str) and given:
+    if isinstance(given, str) and _ID.fullmatch(given):
         return given
     text = worker_pool_id + "".join(_canonical(_without_own(config)))
     return f"lc-{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:20]}"
 
 
-def _listed(config: Mapping[str, Any]) -> list[Any]:
+def _listed(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A pool's launch configurations; where the configuration is free of form, something else may stand among them."""
     found = config.get("launchConfigs")
-    return found if isinstance(found, list) else []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _without_own(config: Any) -> Any:
@@ -84,7 +90,7 @@ def _text(value: Any) -> str:
 
 
 def _canonical(value: Any) -> Iterator[str]:
-    """JSON as `jsonb` writes it: keys by length, then by their bytes; a blank after commas and colons."""
+    """JSON as `jsonb` writes it: keys by length, then by their bytes; a blank after commas and colons; no exponents."""
     if isinstance(value, dict):
         yield "{"
         for at, key in enumerate(sorted(value, key=lambda key: (len(key.encode()), key.encode()))):
@@ -97,5 +103,7 @@ def _canonical(value: Any) -> Iterator[str]:
             yield ", " if at else ""
             yield from _canonical(each)
         yield "]"
+    elif isinstance(value, float):
+        yield format(Decimal(repr(value)), "f")
     else:
         yield json.dumps(value, ensure_ascii=False)

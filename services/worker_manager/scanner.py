@@ -44,7 +44,10 @@ class Scanner:
         self._log = log.get("worker-manager")
 
     async def scan(self) -> None:
-        """One round over all workers whose machines are looked after here."""
+        """One round over all workers whose machines are looked after here; nothing at all when no provider has machines."""
+        active = [each for each in self._providers if self._active(each)]
+        if not active:
+            return
         async with self._leases.take("scan") as lease:
             if lease is None:
                 return
@@ -63,16 +66,17 @@ class Scanner:
                     return
             for worker_pool_id, workers in running.items():
                 await self._guarded(self._decide(worker_pool_id, workers), f"who is needed in {worker_pool_id}")
-            for provider in self._providers:
-                if not provider.by_hand and not provider.idle and provider.provider_id not in self._providers.faults:
-                    await self._guarded(provider.sweep(self._known(provider)), f"machines of {provider.provider_id} without a worker")
+            for provider in active:
+                await self._guarded(provider.sweep(self._known(provider)), f"machines of {provider.provider_id} without a worker")
 
     def _looks_after(self, worker: Worker) -> Provider | None:
         """The provider of a worker, unless it is one that does nothing for it now."""
         provider = self._providers.get(worker.provider_id)
-        if provider is None or provider.by_hand or provider.idle or provider.provider_id in self._providers.faults:
-            return None
-        return provider
+        return provider if provider is not None and self._active(provider) else None
+
+    def _active(self, provider: Provider) -> bool:
+        """Whether a provider has machines, and works."""
+        return not (provider.by_hand or provider.idle or provider.provider_id == model.NULL_PROVIDER or provider.provider_id in self._providers.faults)
 
     async def _seen(self, worker_pool_id: str) -> dict[tuple[str, str], Seen] | None:
         try:

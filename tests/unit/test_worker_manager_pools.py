@@ -170,6 +170,17 @@ async def test_two_of_a_request_with_one_id(manager):
     assert (await manager.call("workerPool", POOL)).status == 404
 
 
+async def test_ids_that_cannot_be_one(manager):
+    """Where a configuration is free of form, what is no id is none, and nothing breaks by it."""
+    configs = ["text", 5, None, {"workerManager": {"launchConfigId": "a.b/c"}}, {"workerManager": {"launchConfigId": "x" * 39}}, {"workerManager": 1}]
+    await manager.ok("createWorkerPool", POOL, payload=static_pool(providerId="null-provider", config={"launchConfigs": configs}))
+    listed = (await manager.ok("listWorkerPoolLaunchConfigs", POOL))["workerPoolLaunchConfigs"]
+    assert all(each["launchConfigId"].startswith("lc-") for each in listed)
+    assert (await manager.ok("workerPool", POOL))["config"] == {"launchConfigs": configs}
+    assert await manager.exchanges() == ["worker-pool-created", *["launch-config-created"] * len(listed)]
+    await manager.ok("updateWorkerPool", POOL, payload=static_pool(providerId="null-provider", config={"launchConfigs": {"no": "list"}}))
+
+
 async def test_unknown_provider(manager):
     """A provider that the instance has not is refused, and the refusal names those there are."""
     refused = await manager.call("createWorkerPool", POOL, payload=static_pool(providerId="none"))

@@ -114,6 +114,34 @@ def test_no_choice_goes_beyond_a_limit(given_configs, capacity, rng):
     assert sum(found.get(str(at), 0) * each for at, (_, each, _) in enumerate(given_configs)) < capacity + 4
 
 
+ODD = {
+    "b": 1,
+    "aa": {"z": [1, 2.5, 1.0, None, True, -0.5], "y": 'é"\\\n\t\u2028/\x7f\x01'},
+    "": {},
+    "é": [],
+    "zz": [[], {}],
+    "A": 12345678901234567890123,
+    "f": [0.00001, 1e22, 1.5e-7, 123456.75],
+}
+
+
+async def test_ids_are_those_of_postgresql():
+    """The ids that are made are those that a Taskcluster deployment makes of a `jsonb`."""
+    import asyncpg
+
+    from tests.support import postgres_server
+
+    connection = await asyncpg.connect(postgres_server.server().url("postgres"))
+    try:
+        text = msgspec.json.encode(ODD).decode()
+        theirs = await connection.fetchval("SELECT 'lc-' || left(md5('p/w' || CAST(CAST($1 AS text) AS jsonb)::text), 20)", text)
+        shown = await connection.fetchval("SELECT CAST(CAST($1 AS text) AS jsonb)::text", text)
+    finally:
+        await connection.close()
+    assert "".join(launch_configs._canonical(ODD)) == shown
+    assert launch_configs.identify("p/w", {**ODD, "workerManager": {"maxCapacity": 1}}) == theirs
+
+
 def test_ids_of_launch_configs():
     """An id is what PostgreSQL's jsonb would give it: it depends on the pool and what is said, not on order, nor on the worker manager's own part."""
     one = {"b": 1, "aa": {"z": [1, 2.5, None, True], "y": 'é"'}, "workerManager": {"maxCapacity": 5}}

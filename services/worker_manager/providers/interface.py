@@ -55,6 +55,8 @@ class Launched:
     """A machine that is coming.
 
     Attributes:
+        worker_group, worker_id: at most 38 letters, digits, dashes and underscores each; together they name one machine of
+            the provider.
         provider_data: what the provider needs to find it again and to know it when it registers; JSON, without secrets.
         worker_config: what the worker gets when it registers, as JSON; None for the pool's `workerConfig`.
     """
