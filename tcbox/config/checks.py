@@ -17,6 +17,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
+    "hooks": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
