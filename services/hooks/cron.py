@@ -132,7 +132,7 @@ def _item(field: _Field, text: str, *, alone: bool) -> list[str]:
             raise ValueError(f"{text!r} is not one weekday and which of the month, as 2#1 for the first Tuesday")
         return [f"{int(found[1]) % 7}#{found[2]}"]
     span, slash, step = text.partition("/")
-    if slash and (not step.isdecimal() or int(step) == 0):
+    if slash and (not (step.isascii() and step.isdecimal()) or int(step) == 0):
         raise ValueError(f"{text!r} repeats at {step!r}: give a number of at least 1")
     low, high = _span(field, span, open_ended=bool(slash))
     values = list(range(low, high + 1, int(step) if slash else 1))
@@ -170,8 +170,8 @@ def _value(field: _Field, text: str) -> int:
 def _hashed(field: _Field, found: re.Match[str], salt: str) -> str:
     """What `H`, `H(2-5)`, `H/10` or `H(2-5)/10` stands for: always the same for one salt, evenly spread over all salts."""
     low, high = (field.low, field.high) if found[1] is None else (int(found[1]), int(found[2]))
-    if low > high:
-        raise ValueError(f"the range of {found[0]!r} ends before it begins")
+    if not field.low <= low <= high <= field.high:
+        raise ValueError(f"the range of {found[0]!r} must lie from {field.low} to {field.high}, and not end before it begins")
     chance = int.from_bytes(hashlib.sha256(f"{field.name}/{salt}".encode()).digest()[:8])
     if found[3] is None:
         return str(low + chance % (high - low + 1))
