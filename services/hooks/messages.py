@@ -12,7 +12,7 @@ from collections import defaultdict
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tcbox import db, events, log
+from tcbox import db, events, ids, log
 from tcbox.events import Binding, Event
 from tcbox.events.bus import Subscription
 from tcbox.runtime.alarm import Alarm
@@ -73,8 +73,6 @@ class Messages:
             for binding in bound:
                 found[binding.exchange].append((binding, name))
         self._by_exchange = dict(found)
-        if self._subscription is not None:
-            self._subscription.bindings = self._bindings()
 
     def _bindings(self) -> tuple[Binding, ...]:
         return (*_OWN, *dict.fromkeys(binding for bound in self._bound.values() for binding in bound))
@@ -98,6 +96,8 @@ class Messages:
             else:
                 del self._bound[name]
             self._arrange()
+            assert self._subscription is not None
+            await self._bus.rebind(self._subscription, self._bindings())
         self._discarded.pop(name, None)
 
     async def _fire(self, name: Name, event: Event) -> None:
@@ -109,7 +109,8 @@ class Messages:
         except Fault as fault:
             self._discard(name, event, fault)
             return
-        task_id = hook.task_id(f"message/{event.id}")
+        # a message of another system has no number here: it may fire a hook again when it is delivered again
+        task_id = hook.task_id(f"message/{event.id}") if event.id else ids.slugid()
         context: dict[str, Any] = {"payload": payload}
         made = firing.decided(hook, model.MESSAGE, context, task_id, event.time, due=0)
 
