@@ -89,5 +89,8 @@ class Loops:
     async def carry_out(self) -> int:
         """One step of `fire`; how many firings it saw to."""
         due = [model.firing(row) for row in await self._db.all(sql.due_firings, now=self._clock.now(), limit=AT_ONCE)]
-        await asyncio.gather(*(self._firings.resume(each) for each in due))
+        ends = await asyncio.gather(*(self._firings.resume(each) for each in due), return_exceptions=True)
+        for end in ends:  # one that fails must not keep the others from theirs, but the loop fails with it
+            if end is not None:
+                raise end
         return len(due)

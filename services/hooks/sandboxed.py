@@ -8,6 +8,7 @@ each a length of four bytes and JSON of that length, and ends when the input doe
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from typing import Any
 
@@ -15,6 +16,9 @@ import msgspec
 
 MEMORY = 1024 * 1024 * 1024
 """Bytes that the process may have."""
+
+LONGEST = 60
+"""Seconds for which it works at one question, if nobody ends it before."""
 
 OUT_OF_MEMORY = 70
 """The status with which it ends when that was not enough."""
@@ -135,6 +139,12 @@ def _filled(schema: dict[str, Any], payload: Any) -> Any:
 DOES = {"check": check, "accept": accept, "render": render}
 
 
+def _watch() -> None:
+    """Have the system end this process should one question take a minute, when whoever asked is not there to do so."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(LONGEST)
+
+
 def _limit() -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
@@ -149,6 +159,7 @@ def main() -> None:
     sys.setrecursionlimit(_FRAMES)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     while len(head := asked.read(4)) == 4:
+        _watch()
         request = msgspec.json.decode(asked.read(int.from_bytes(head)))
         try:
             answer = msgspec.json.encode(DOES[request["do"]](request))
@@ -156,6 +167,8 @@ def main() -> None:
             sys.exit(OUT_OF_MEMORY)
         answers.write(len(answer).to_bytes(4) + answer)
         answers.flush()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,10 @@ def test_kills_neither_lose_nor_double_a_firing(make_box):
     until(lambda: not database.execute("SELECT 1 FROM hooks_firings").fetchall(), 45)  # what a kill left half-done is taken up after half a minute
     fires = {name: calls.fires(name) for name in ("m", "s0", "s1", "s2")}
     box.stop()
-    created = [json.loads(row[0]) for row in database.execute("SELECT d.definition FROM queue_definitions d JOIN queue_tasks t ON t.id = d.id WHERE t.task_queue_id = 'no/body'")]
+    created = [
+        json.loads(row[0])
+        for row in database.execute("SELECT d.definition FROM queue_definitions d JOIN queue_tasks t ON t.id = d.id WHERE t.task_queue_id = 'no/body'")
+    ]
     ids = {row[0] for row in database.execute("SELECT task_id FROM queue_tasks WHERE task_queue_id = 'no/body'")}
     database.close()
     assert {fire["result"] for each in fires.values() for fire in each} == {"success"}

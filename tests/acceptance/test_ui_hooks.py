@@ -9,7 +9,12 @@ import pytest
 from tests.acceptance.test_ui import NAME, box, chromium, page, queue, sign_in_as_root  # noqa: F401
 
 METADATA = {"name": "every night", "description": "what it does", "owner": "owner@example.com"}
-SCHEMA = {"type": "object", "properties": {"who": {"type": "string"}, "go": {"type": "boolean", "default": True}}, "required": ["who"], "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"who": {"type": "string"}, "go": {"type": "boolean", "default": True}},
+    "required": ["who"],
+    "additionalProperties": False,
+}
 
 
 def template(**changes) -> dict:
@@ -51,7 +56,11 @@ def test_hooks_are_found_by_group_and_name(page, hooks):  # noqa: F811
 
 def test_a_hook_is_triggered_and_what_came_of_it_is_shown(page, box, hooks, queue):  # noqa: F811
     """A hook is triggered with a payload: refusals are told in the server's words, a task is linked, and fires are listed with their errors."""
-    hooks.createHook("ui", "trigger", {"metadata": METADATA, "task": template(), "triggerSchema": SCHEMA, "bindings": [{"exchange": "exchange/x/y", "routingKeyPattern": "a.#"}]})
+    hooks.createHook(
+        "ui",
+        "trigger",
+        {"metadata": METADATA, "task": template(), "triggerSchema": SCHEMA, "bindings": [{"exchange": "exchange/x/y", "routingKeyPattern": "a.#"}]},
+    )
     page.goto("/hooks/ui/trigger")
     page.get_by_role("heading", name="every night").wait_for()
     for text in ("owner@example.com", "exchange/x/y", "hook-id:ui/trigger", "for ${payload.who}"):
@@ -61,7 +70,12 @@ def test_a_hook_is_triggered_and_what_came_of_it_is_shown(page, box, hooks, queu
     page.get_by_role("alert").get_by_text("hooks:trigger-hook:ui/trigger").first.wait_for()
     sign_in_as_root(page, box)
     payload = page.get_by_label("Payload", exact=True)
-    for text, words in (("{", "is no JSON"), ("[]", "must be a JSON object"), ("{}", "/who is missing"), ('{"who": "me"}', "The role `hook-id:ui/trigger` does not have")):
+    for text, words in (
+        ("{", "is no JSON"),
+        ("[]", "must be a JSON object"),
+        ("{}", "/who is missing"),
+        ('{"who": "me"}', "The role `hook-id:ui/trigger` does not have"),
+    ):
         payload.fill(text)
         trigger.click()
         page.get_by_role("alert").get_by_text(words).first.wait_for()

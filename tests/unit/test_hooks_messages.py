@@ -53,7 +53,9 @@ async def test_two_bindings_that_take_a_message_fire_once(hooks: Hooks) -> None:
 
 async def test_tasks_fire_hooks(hooks: Hooks) -> None:
     """The end of a task, as the queue announces it, fires a hook, whose task knows of the first."""
-    await hooks.create(**bound("primary.#.proj.first.#", "exchange/taskcluster-queue/v1/task-completed", task=task(extra={"after": "${payload.status.taskId}"})))
+    await hooks.create(
+        **bound("primary.#.proj.first.#", "exchange/taskcluster-queue/v1/task-completed", task=task(extra={"after": "${payload.status.taskId}"}))
+    )
     first = await hooks.queue.create(taskQueueId="proj/first")
     await hooks.queue.run(first)
     await hooks.delivered()
