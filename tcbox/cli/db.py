@@ -72,10 +72,17 @@ def _end(args: argparse.Namespace, done: list[Any], busy: str, seconds: float) -
     rows = sum(each.rows for each in done)
     if args.json:
         keys = ("table", "rows", "written", "checksum", "target_rows", "target_checksum", "same")
-        report = {"tables": [{key: getattr(each, key) for key in keys} for each in done], "seconds": round(seconds, 1), "same": not differ, "sourceInUse": bool(busy)}
+        report = {
+            "tables": [{key: getattr(each, key) for key in keys} for each in done],
+            "seconds": round(seconds, 1),
+            "same": not differ,
+            "sourceInUse": bool(busy),
+        }
         print(json.dumps(report, indent=2))
     elif not differ:
-        print(f"{rows} rows in {len(done)} tables, {seconds:.0f} s: both hold the same" + (", though the source is in use and goes on changing" if busy else ""))
+        print(
+            f"{rows} rows in {len(done)} tables, {seconds:.0f} s: both hold the same" + (", though the source is in use and goes on changing" if busy else "")
+        )
     if differ and not args.json:
         why = f"{busy} changed it meanwhile: stop it, and run this again to catch up" if busy else "something else changed one of them: run this again"
         print(f"not the same yet: {', '.join(differ)}; {why}", file=sys.stderr)
@@ -106,7 +113,7 @@ class _Shown:
         if self._live and self._width:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
             self._width = 0
-        mark = style.paint("same", "green") if copied.same else style.paint(f"differs ({copied.target_rows} there)", "red")
+        mark = style.ok("same") if copied.same else style.bad(f"differs ({copied.target_rows} there)")
         print(f"{copied.table:<36} {copied.rows:>9} rows {copied.written:>9} written   {copied.checksum[:16]}  {mark}", flush=True)
 
 

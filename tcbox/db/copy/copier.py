@@ -65,15 +65,19 @@ class Copier:
         Raises TcboxError when the two sides are not of one version, or the target cannot take the source's events.
         """
         ours, theirs = await self._source.steps(), await self._target.steps()
-        if ours != theirs:
+        services = {service for service, _, _ in ours}
+        if ours != [step for step in theirs if step[0] in services]:
             older = self._source if len(ours) < len(theirs) else self._target
             raise errors.TcboxError(
-                f"{self._source.place} and {self._target.place} are not of the same version of tcbox: start an instance of this version once on {older.place}, stop it, and try again"
+                f"{self._source.place} and {self._target.place} are not of the same version of tcbox: "
+                f"start an instance of this version once on {older.place}, stop it, and try again"
             )
         tables = {table.name: table for table in await self._source.tables()}
         there = {table.name: table for table in await self._target.tables()}
-        if {name: set(t.columns) for name, t in tables.items()} != {name: set(t.columns) for name, t in there.items()}:
-            raise errors.TcboxError(f"{self._source.place} and {self._target.place} have different tables: use one version of tcbox for both, with the same services")
+        if any(name not in there or there[name].columns != table.columns for name, table in tables.items()):
+            raise errors.TcboxError(
+                f"{self._source.place} and {self._target.place} have different tables: use one version of tcbox for both, with the same services"
+            )
         await self._check_events(tables)
         # who has seen which events comes before the events: what is published meanwhile is then seen again rather than missed
         return sorted(tables.values(), key=lambda table: (table.name != POSITIONS, table.name))
@@ -82,11 +86,8 @@ class Copier:
         limit = await self._target.largest_event()
         if limit is None or EVENTS not in tables:
             return
-        last: Key | None = None
-        while rows := await self._source.stretch(Table(EVENTS, ("id",), 1), last, None, STRETCH * 50):
-            last = rows[-1]
-        positions = await self._source.stretch(Table(POSITIONS, ("name", "position"), 1), None, None, STRETCH)
-        highest = max([last[0] if last else 0, *(row[1] for row in positions)])
+        seen = [await self._source.highest(EVENTS, "id"), await self._source.highest(POSITIONS, "position")]
+        highest = max(seen)
         if highest >= limit:
             raise errors.TcboxError(
                 f"the newest event of {self._source.place} has the number {highest}, and {self._target.place} would go on from {limit}: use a server "

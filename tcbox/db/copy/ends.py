@@ -66,6 +66,10 @@ class End(Protocol):
         """After all has been written: see to it that what is made next gets new ids, and that statistics are fresh."""
         ...
 
+    async def highest(self, table: str, column: str) -> int:
+        """The largest number in a column; 0 when there is none."""
+        ...
+
     async def largest_event(self) -> int | None:
         """Above which id the next event's will be; None when ids may be of any size."""
         ...

@@ -7,18 +7,15 @@ from typing import Any
 
 import asyncpg
 
-from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.db.copy.ends import LEDGER_TABLE, Key, Row, Table
-from tcbox.db.migrations import Migrations
 from tcbox.db.postgres import address
-from tcbox.db.postgres.database import PostgresDatabase
 
 _TABLES = """
 SELECT c.oid, c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname
 """
 _COLUMNS = """
-SELECT a.attname, coalesce(array_position(i.indkey::int2[], a.attnum), 0) AS place
+SELECT a.attname, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS place
 FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 """
@@ -49,14 +46,9 @@ class PostgresEnd:
         try:
             return cls(await asyncpg.connect(parsed.dsn, server_settings=settings, timeout=10, command_timeout=3600), parsed.place)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            raise errors.TcboxError(f"the database {parsed.place} cannot be opened ({error or type(error).__name__}): check server, user and password") from error
-
-    @staticmethod
-    async def prepare(url: str, migrations: Sequence[Migrations]) -> None:
-        """Make the tables of a database that lacks them. Raises MigrationError when it is newer."""
-        database = PostgresDatabase(url, clocks.SystemClock())
-        await database.start(migrations)
-        await database.close()
+            raise errors.TcboxError(
+                f"the database {parsed.place} cannot be opened ({error or type(error).__name__}): check server, user and password"
+            ) from error
 
     async def steps(self) -> list[tuple[str, int, str]]:
         """See the protocol."""
@@ -81,7 +73,8 @@ class PostgresEnd:
     async def stretch(self, table: Table, after: Key | None, until: Key | None, limit: int) -> list[Row]:
         """See the protocol."""
         keys = _listed(table.columns[: table.keys])
-        limits, params = [], []
+        limits: list[str] = []
+        params: list[Any] = []
         for sign, key in ((">", after), ("<=", until)):
             if key is not None:
                 holes = ", ".join(f"${len(params) + place}" for place in range(1, table.keys + 1))
@@ -114,10 +107,14 @@ class PostgresEnd:
         """See the protocol."""
         for table in tables:
             for (column,) in await self._all(_IDENTITIES, table.name):
-                highest = await self._connection.fetchval(f'SELECT max("{column}") FROM "{table.name}"')  # noqa: S608 - names are the schema's
-                if highest is not None:
+                highest = await self.highest(table.name, column)
+                if highest:
                     await self._connection.execute("SELECT setval(pg_get_serial_sequence($1, $2), $3)", table.name, column, highest)
         await self._connection.execute("ANALYZE")
+
+    async def highest(self, table: str, column: str) -> int:
+        """See the protocol."""
+        return int(await self._connection.fetchval(f'SELECT max("{column}") FROM "{table}"') or 0)  # noqa: S608 - names are the schema's
 
     async def largest_event(self) -> int | None:
         """See the protocol: an event's id begins with its transaction's (tcbox/events)."""

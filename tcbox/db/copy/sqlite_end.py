@@ -43,7 +43,7 @@ class SqliteEnd:
 
     async def steps(self) -> list[tuple[str, int, str]]:
         """See the protocol."""
-        if not await self._all(f"SELECT 1 FROM sqlite_master WHERE name = '{LEDGER_TABLE}'"):
+        if not await self._all("SELECT 1 FROM sqlite_master WHERE name = ?", (LEDGER_TABLE,)):
             raise errors.TcboxError(f"{self.place} has no tables of tcbox's")
         return await self._all(f"SELECT service, number, name FROM {LEDGER_TABLE} ORDER BY service, number")  # noqa: S608 - a constant
 
@@ -94,6 +94,11 @@ class SqliteEnd:
     async def finish(self, tables: Sequence[Table]) -> None:
         """See the protocol; ids go on by themselves."""
         await self._in_thread(lambda connection: connection.execute("PRAGMA optimize").fetchall())
+
+    async def highest(self, table: str, column: str) -> int:
+        """See the protocol."""
+        found = await self._all(f'SELECT max("{column}") FROM "{table}"')  # noqa: S608 - names are the schema's
+        return int(found[0][0] or 0)
 
     async def largest_event(self) -> int | None:
         """See the protocol."""
