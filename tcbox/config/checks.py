@@ -23,6 +23,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
+    "hooks": ("auth", "queue"),
 }
 """Which other services each one needs."""
 

@@ -156,6 +156,10 @@ class Bus:
         subscription.task = asyncio.create_task(self._deliver(subscription), name=f"events:{name}")
         return subscription
 
+    async def rebind(self, subscription: Subscription, bindings: Iterable[Binding]) -> None:
+        """Change which messages a subscription gets, from the one on that follows the one it is handling."""
+        subscription.bindings = tuple(bindings)
+
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop delivering; a durable subscriber's position is kept."""
         self._subscriptions.pop(subscription.name, None)
