@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
     from tcbox.api.front import Mounted
 
-_PAGES = frozenset({"", "tasks", "groups", "index", "hooks"})
+_PAGES = frozenset({"", "tasks", "groups", "index", "hooks", "worker-manager"})
 """What begins the paths that the page itself makes something of."""
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-_PAGES = ("/", "/index", "/worker-manager")
-_BELOW = ("/tasks/", "/groups/", "/index/", "/worker-manager/")
 _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
@@ -39,11 +37,7 @@ def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
         if path == "/ui/instance.json":
             shown = {key: value for key, value in describe().items() if key not in ("credentials", "pid", "data", "defaultData", "log", "database")}
             return web.Response(body=wire.encode(shown), headers={"Content-Type": wire.JSON, "Cache-Control": "no-store"})
-<<<<<<< HEAD
-        name = "index.html" if path in _PAGES or path.startswith(_BELOW) else path.removeprefix("/ui/")
-=======
         name = "index.html" if path.split("/", 2)[1] in _PAGES else path.removeprefix("/ui/")
->>>>>>> main
         file = resources.files("tcbox.ui").joinpath(name)
         if "/" in name or name.rpartition(".")[2] not in _TYPES or not file.is_file():
             missing = {"code": "ResourceNotFound", "message": f"There is nothing at {path}. The API is below /api/, its description below /references/."}

@@ -12,12 +12,9 @@ async function page() {
   const [kind, id, ...rest] = location.pathname.split("/").filter(Boolean).map(decodeURIComponent);
   if (kind === undefined) return (await import("./start.js")).start(main);
   if (kind === "index" || id === "index") return (await import("./browse.js")).browse(main, (kind === "index" ? [id ?? "", ...rest] : rest).filter(Boolean).join("."));
-<<<<<<< HEAD
+  if (kind === "hooks") return (await import("./hooks.js"))[rest.length ? "hook" : "hooks"](main, id, rest.join("/"));
   if (kind === "worker-manager" && id === undefined) return (await import("./pools.js")).pools(main);
   if (kind === "worker-manager") return (await import("./pool.js")).pool(main, [id, ...rest].join("/").split("/").slice(0, 2).join("/"));
-=======
-  if (kind === "hooks") return (await import("./hooks.js"))[rest.length ? "hook" : "hooks"](main, id, rest.join("/"));
->>>>>>> main
   if (kind === "groups" || id === "groups") return (await import("./group.js")).group(main, kind === "groups" ? id : rest[0]);
   return (await import("./task.js")).task(main, id, rest[0] === "runs" ? Number(rest[1]) : null);
 }
