@@ -19,11 +19,11 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
-    "worker-manager": ("auth", "queue"),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
     "hooks": ("auth", "queue"),
+    "worker-manager": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
@@ -165,6 +165,8 @@ def _providers(settings: Settings) -> Iterator[Clash]:
             yield Clash(f"{key}.type", '"null" for null-provider, and for no other', provider.type, "null-provider exists by default: remove this one")
         if provider.type in ("static", "null") and provider.credentials:
             yield Clash(f"{key}.credentials", "no such key", "it", f"providers of the type {provider.type} call no cloud: remove it")
+
+
 def _notify(notify: Notify) -> Iterator[Clash]:
     email, section = notify.email, "services.notify.email"
     if email.host and not email.source:

@@ -175,7 +175,9 @@ def test_the_owner_gets_a_mail_about_an_error(box, manager):
     """An error of a pool that wants mail is sent to its owner through the notify service; without a mail server it lies in the data folder."""
     name = "proj/mail"
     manager.createWorkerPool(name, pool(emailOnError=True))
-    made = manager.reportWorkerError(name, {"workerGroup": "g", "workerId": "w", "kind": "k", "title": "It does not boot", "description": "No disk.", "extra": {}})
+    made = manager.reportWorkerError(
+        name, {"workerGroup": "g", "workerId": "w", "kind": "k", "title": "It does not boot", "description": "No disk.", "extra": {}}
+    )
     until = time.monotonic() + 20
     while not (found := list((box.data / "mail").glob("*.eml"))) and time.monotonic() < until:
         time.sleep(0.1)
