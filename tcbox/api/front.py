@@ -86,6 +86,8 @@ class Front:
             self._sweeper.cancel()
         for connection in list(self.connections):
             connection.close_when_idle()
+        if self._aiohttp is not None:
+            self._aiohttp.pre_shutdown()  # its own connections likewise: one that a browser keeps open must not take the whole time
         loop = asyncio.get_running_loop()
         until = loop.time() + drain_seconds
         if self.running:

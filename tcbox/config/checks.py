@@ -24,6 +24,10 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "notify": ("auth",),
     "hooks": ("auth", "queue"),
     "worker-manager": ("auth", "queue"),
+    "index": ("auth", "queue"),
+    "purge-cache": ("auth",),
+    "notify": ("auth",),
+    "hooks": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
