@@ -24,10 +24,6 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "notify": ("auth",),
     "hooks": ("auth", "queue"),
     "worker-manager": ("auth", "queue"),
-    "index": ("auth", "queue"),
-    "purge-cache": ("auth",),
-    "notify": ("auth",),
-    "hooks": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
