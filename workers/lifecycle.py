@@ -219,7 +219,6 @@ class _Course:
             if isinstance(result, BaseException):
                 raise result
 
-
     async def _certify(self, trust: certificates.Trust) -> None:
         await self.uploads.file(certificates.LOG, self.log.path, artifacts.TEXT, "gzip")
         told = certificates.statement(self.run, self.tools.settings, self.uploads.hashes or {}, trust.environment)
