@@ -180,6 +180,8 @@ class Images:
         found = re.search(r"Loaded image(?: ID)?: (\S+)", said)
         if found is None:
             raise EngineError(f"the artifact holds no image ({said.strip() or 'the engine said nothing'}); make it with 'docker save'", told=True)
+        if "Loaded image ID" not in said:
+            raise EngineError(f"the image has taken a name in the engine, {found[1]}, although it should have lost it: remove that name by hand", told=True)
         return found[1]
 
 

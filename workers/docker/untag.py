@@ -6,6 +6,7 @@ every task after it.
 
 from __future__ import annotations
 
+import posixpath
 import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
@@ -39,17 +40,36 @@ def untagged(source: IO[bytes]) -> Iterator[bytes]:
         except tarfile.HeaderError as error:
             raise ArchiveError(f"it is no tar archive: {error}") from error
         padded = -(-entry.size // _BLOCK) * _BLOCK
-        change = None if entry.type in _FOLLOWED else _CHANGES.get(entry.name.removeprefix("./"))
-        if change is None or not entry.isreg():
+        if entry.type in _FOLLOWED:
+            yield head
+            yield _harmless(_exactly(source, _small(entry, padded)))
+            continue
+        folder, _, name = posixpath.normpath(entry.name).lstrip("/").rpartition("/")
+        change = _CHANGES.get(name)
+        if change is None:
             yield head
             yield from _through(source, padded)
             continue
-        if entry.size > _MOST:
-            raise ArchiveError(f"{entry.name} is larger than any such list is")
+        if folder or not entry.isreg():
+            raise ArchiveError(f"{entry.name} is not where or what it should be")
+        _small(entry, padded)
         content = change(_exactly(source, padded)[: entry.size])
         entry.size = len(content)
         yield entry.tobuf(tarfile.GNU_FORMAT)
         yield content + b"\0" * (-len(content) % _BLOCK)
+
+
+def _small(entry: tarfile.TarInfo, size: int) -> int:
+    if size > _MOST:
+        raise ArchiveError(f"{entry.name} is larger than any such thing is")
+    return size
+
+
+def _harmless(extension: bytes) -> bytes:
+    """A header's extension, unless it could give the next entry one of the names that are looked for."""
+    if any(name.encode() in extension for name in _CHANGES):
+        raise ArchiveError("a list of it has its name in an extended header")
+    return extension
 
 
 def _exactly(source: IO[bytes], size: int) -> bytes:
