@@ -60,7 +60,7 @@ class WorkerSettings:
     """Where the Docker engine listens: a `unix://` or `tcp://` address."""
 
     keep_caches: bool = True
-    """Whether caches in Docker volumes outlive the worker; False for instances that leave nothing behind."""
+    """Whether caches in Docker volumes, and images, outlive the worker; False for instances that leave nothing behind."""
 
     privileged: bool = False
     """Whether tasks may have privileged containers, given the scope: such a task can do anything to the engine's machine."""
