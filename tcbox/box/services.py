@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tcbox.workers.livelog import LiveLogs
 
 NAMES = tuple(REQUIRES)
-_FOREVER = 2**52
+FOREVER = 2**52
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Shared:
         def expand(scopes: Iterable[str]) -> ScopeSet:
             return self.directory.expand(scopes)  # looked up at each call: auth may have been started anew
 
-        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), expand))
+        caller = Success("hawk", own.client_id, FOREVER, LazyScopes(ScopeSet(own.scopes), expand))
         return Local(self.front.services.get, lambda: caller)
 
 
