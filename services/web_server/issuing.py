@@ -18,6 +18,10 @@ LIFETIME = 15 * clocks.MINUTE
 """Of a browser's credentials; it has them renewed as long as its session lasts."""
 EARLIER = 5 * clocks.MINUTE
 """How long before now they begin, for clocks that are behind."""
+FEW = 15
+"""Scopes that surely fit into a signed request."""
+ROOM = 2400
+"""Characters of scopes, with quotes and commas, that fit into a header of 4096 beside the rest of a certificate."""
 MARGIN = 30 * clocks.SECOND
 """How long before their end credentials are said to end, so that they are renewed in time."""
 
@@ -71,12 +75,39 @@ class Issuer:
 
         Raises as `user`.
         """
-        user = await self.user(identity)
+        user = await self._fitting(await self.user(identity))
         provider = self._providers.of(identity)
         assert provider is not None
         now = self._clock.now()
         expiry = min(now + LIFETIME, until)
         return Issued(provider.credentials(user, now - EARLIER, expiry), max(now, expiry - MARGIN))
+
+    async def _fitting(self, user: User) -> User:
+        """The user with scopes that fit into a signed request; of many, those whose role is not there say nothing, and are left out.
+
+        Raises InputError when there are still too many.
+        """
+        if len(user.scopes) <= FEW:
+            return user
+        exact, begins = set(), []
+        query: dict[str, str] = {}
+        while True:
+            page = await self._callers.own.call("auth", "listRoleIds", query=query)
+            for role in page["roleIds"]:
+                if role.endswith("*"):
+                    begins.append(role[:-1])
+                else:
+                    exact.add(role)
+            if not page.get("continuationToken"):
+                break
+            query = {"continuationToken": page["continuationToken"]}
+        kept = tuple(each for each in user.scopes if (role := each.removeprefix("assume:")) in exact or role.startswith(tuple(begins)))
+        if sum(map(len, kept)) + 3 * len(kept) > ROOM:
+            raise errors.InputError(
+                "{identity} has more roles, {count}, than fit into a signed request: give the scopes to roles of fewer teams.",
+                identity=user.identity, count=len(kept),
+            )  # fmt: skip
+        return User(user.identity, kept)
 
     async def expand(self, user: User) -> ScopeSet:
         """All scopes of a user, roles expanded."""

@@ -50,13 +50,13 @@ class ThirdParty:
     async def authorize(self, request: web.BaseRequest) -> web.Response:
         """GET oauth/authorize: a tool has sent its user, who is asked for consent, or sent back at once."""
         try:
-            query = third_party.single(_pairs(request.query_string))
+            query = third_party.single(_pairs(_query(request)))
             client, back = third_party.addressee(query, self._clients)
         except AuthorizationError as error:
             return replies.explained(request, 400, error.code, str(error))
         session = await self._sign_in.session(request)
         if session is None:
-            return replies.redirect(f"{PAGE}?{request.query_string}")
+            return replies.redirect(f"{PAGE}?{_query(request)}")
         try:
             asked = third_party.asked(query, client, session.identity)
             if third_party.needs_consent(client):
@@ -65,7 +65,7 @@ class ThirdParty:
         except AuthorizationError as error:
             return replies.redirect(back.url(error=error.code, error_description=str(error)))
         except NoUserError:
-            response = replies.redirect(f"{PAGE}?{request.query_string}")
+            response = replies.redirect(f"{PAGE}?{_query(request)}")
             self._door.drop_cookie(request, response, "session")
             return response
         except errors.ApiError as error:
@@ -206,6 +206,11 @@ class ThirdParty:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Allow-Credentials"] = "true"
         return response
+
+
+def _query(request: web.BaseRequest) -> str:
+    """The query as it was sent, nothing in it decoded."""
+    return request.raw_path.partition("?")[2]
 
 
 def _not_named(status: int, reason: str, headers: Mapping[str, str] | None = None) -> web.Response:
