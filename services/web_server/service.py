@@ -31,6 +31,7 @@ from tcbox.services.web_server.web.third_party import ThirdParty
 if TYPE_CHECKING:
     from tcbox.api.front import Mounted
 
+SETTLING = clocks.MINUTE
 SESSION_LIFETIME = 7 * clocks.DAY
 
 
@@ -79,6 +80,8 @@ class Service:
         self.links = links.Links(clock)
         self.sessions = Sessions(database, clock, lifetime_ms=rules.session_ms)
         self.grants = Grants(database, clock)
+        self._clock = clock
+        self._settling = True
         self._outgoing = Outgoing()
         self._profiles = Profiles(
             callers=callers, logs=Logs(self._outgoing, root_url=root_url, local_url=local_url), root_url=root_url, clock=clock
@@ -103,7 +106,7 @@ class Service:
         asking = ThirdParty(door=door, sign_in=sign_in, grants=self.grants, issuer=issuer, clients=tools, clock=clock)
         self._routing = Routing(sign_in, asking)
         self.scanner = Scanner(providers.scanned(), callers.own)
-        self.loops = [LoopSpec("expire", clocks.HOUR, self.expire), LoopSpec("scan-clients", rules.scan_ms, self.scanner.scan)]
+        self.loops = [LoopSpec("expire", clocks.HOUR, self.expire), LoopSpec("scan-clients", rules.scan_ms, self.scan)]
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Nothing is opened before it is needed; what was, is closed at the end."""
@@ -116,6 +119,13 @@ class Service:
     def mounts(self) -> dict[str, Mounted]:
         """What answers beside the API."""
         return {PREFIX: self._routing.handle}
+
+    async def scan(self) -> None:
+        """Look after the clients that people made; not before the instance has been up for a minute, when it has better to do."""
+        if self._settling:
+            await self._clock.sleep(SETTLING)
+            self._settling = False
+        await self.scanner.scan()
 
     async def expire(self) -> None:
         """Forget sessions and grants that are over."""

@@ -65,7 +65,14 @@ ANONYMOUS = (
 
 
 SIGNED_IN = "login-identity:*"
-OWN_CLIENTS = tuple(f"auth:{action}-client:<..>/*" for action in ("create", "update", "delete", "disable", "enable")) + ("auth:reset-access-token:<..>/*",)
+OWN_CLIENTS = (
+    "auth:create-client:<..>/*",
+    "auth:delete-client:<..>/*",
+    "auth:disable-client:<..>/*",
+    "auth:enable-client:<..>/*",
+    "auth:reset-access-token:<..>/*",
+    "auth:update-client:<..>/*",
+)
 """Managing the clients whose ids begin with one's own identity; `<..>` stands for it."""
 SIGNED_IN_DESCRIPTION = "What everybody may do who signs in with a browser: manage clients of their own. Made on the first start; change it as you like."
 

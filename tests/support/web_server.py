@@ -108,8 +108,9 @@ class WebServer:
         self._stack = stack
 
     def _local(self, client_id: str, scopes: Sequence[str]) -> Local:
-        caller = Success("hawk", client_id, 2**52, LazyScopes(ScopeSet(scopes), lambda given: self.auth.directory.expand(given)))
-        return Local(self.front.services.get, lambda: caller)
+        return Local(
+            self.front.services.get, lambda: Success("hawk", client_id, 2**52, LazyScopes(ScopeSet(scopes), lambda given: self.auth.directory.expand(given)))
+        )
 
     def restricted(self, scopes: Sequence[str]) -> Local:
         return self._local(OWN.client_id, scopes)

@@ -46,7 +46,10 @@ def run(number=0, state="completed", started=0, resolved=5, **more):
 
 
 def task(*runs, task_id=TASK, name="Build", state=None):
-    return {"task": {**DEFINITION, "metadata": {**META, "name": name}}, "status": {"taskId": task_id, "state": state or (runs[-1]["state"] if runs else "pending"), "runs": list(runs)}}
+    return {
+        "task": {**DEFINITION, "metadata": {**META, "name": name}},
+        "status": {"taskId": task_id, "state": state or (runs[-1]["state"] if runs else "pending"), "runs": list(runs)},
+    }
 
 
 def marks(profile):
@@ -81,7 +84,12 @@ def test_a_group_as_a_profile():
 
 def test_groups_that_are_not_done():
     """Runs under way end now, runs that have not begun are left out, actions are left out of the second mark, and nothing at all is a profile too."""
-    tasks = [task(run(state="running", started=1, resolved=None)), task(run(state="pending", started=None, resolved=None)), task(), task(run(started=3, resolved=4), name="Action: retrigger")]
+    tasks = [
+        task(run(state="running", started=1, resolved=None)),
+        task(run(state="pending", started=None, resolved=None)),
+        task(),
+        task(run(started=3, resolved=4), name="Action: retrigger"),
+    ]
     profile = groups.build(GROUP, tasks, ROOT, ms(AT.format(7)))
     assert [mark[:3] for mark in marks(profile)] == [
         ("TaskGroup", 0, 3000), ("TaskGroup (no actions)", 0, None), ("Task (running)", 0, 6000), ("Task", 2000, 3000),
@@ -269,7 +277,11 @@ async def test_tasks_without_a_log(call, found):
 
 async def test_logs_that_cannot_be_shown(call):
     """A log that is too long, that leads elsewhere, or whose place does not answer, is refused in words."""
-    for url, code in ((f"{call.place}/log/long", "InputTooLarge"), (f"{call.place}/log/away", "ServiceUnavailable"), ("http://127.0.0.1:9/x?sig=hush", "ServiceUnavailable")):
+    for url, code in (
+        (f"{call.place}/log/long", "InputTooLarge"),
+        (f"{call.place}/log/away", "ServiceUnavailable"),
+        ("http://127.0.0.1:9/x?sig=hush", "ServiceUnavailable"),
+    ):
         call.queue.artifacts["public/logs/live.log"] = {"storageType": "s3", "url": url}
         got = await call("taskProfile", TASK)
         assert got.code == code

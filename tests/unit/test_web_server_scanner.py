@@ -110,7 +110,14 @@ async def test_scanning_twice_at_once(web):
 
 @pytest.mark.parametrize(
     ("client_id", "identity"),
-    [("github/1|a/x", "github/1|a"), ("github/1|a/", "github/1|a"), ("github/1|a", "github/1|a"), ("github/1|a/x/y", "github/1|a"), ("github", None), ("github/", None)],
+    [
+        ("github/1|a/x", "github/1|a"),
+        ("github/1|a/", "github/1|a"),
+        ("github/1|a", "github/1|a"),
+        ("github/1|a/x/y", "github/1|a"),
+        ("github", None),
+        ("github/", None),
+    ],
 )
 def test_identities_of_clients(client_id, identity):
     """The identity is what stands before the second slash."""

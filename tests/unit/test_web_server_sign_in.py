@@ -95,7 +95,8 @@ async def test_a_body_that_is_too_large(web):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": "null"}, {"Origin": "https://127.0.0.1.evil.example"}],
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": "null"}, {"Origin": "https://127.0.0.1.evil.example"}],
 )
 async def test_pages_of_other_origins_get_nothing(web, headers):
     """A page of another origin, also one at another port of the same host, can neither sign anybody in or out nor get credentials."""
@@ -321,7 +322,19 @@ async def test_a_wrong_secret_is_told(web):
 
 
 @pytest.mark.parametrize(
-    "place", ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "evil", "", "/login/logout", "javascript:x", "/a\nb", "/\t/evil.example"],
+    "place",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "evil",
+        "",
+        "/login/logout",
+        "javascript:x",
+        "/a\nb",
+        "/\t/evil.example",
+    ],
 )
 def test_signing_in_leads_nowhere_else(place):
     """What could lead away from the instance after signing in leads to the start page."""

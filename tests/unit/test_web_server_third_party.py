@@ -58,7 +58,9 @@ async def consented(browser, tool="tool", *, change=None, **asked):
 
 async def redeem(browser, code, /, **changes):
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "client_id": "tool", **changes}
-    return await browser.post("/login/oauth/token", data={name: value for name, value in form.items() if value is not None}, headers={"Origin": "https://tool.example"})
+    return await browser.post(
+        "/login/oauth/token", data={name: value for name, value in form.items() if value is not None}, headers={"Origin": "https://tool.example"}
+    )
 
 
 async def bearer(browser, token, kind="Bearer"):
