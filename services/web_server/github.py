@@ -61,6 +61,7 @@ class Github:
     """
 
     name = "github"
+    stamp = ""
     scanned = True
 
     def __init__(self, app: App, *, database: db.Database, outgoing: Outgoing, sealer: Sealer, issuer: Credentials) -> None:

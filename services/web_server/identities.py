@@ -34,12 +34,14 @@ class Provider(Protocol):
 
     Attributes:
         name: what the identities of its users begin with, before the first slash.
+        stamp: of what its users' sign-ins stand on; with another one they end.
         scanned: whether clients below its users' identities are turned off once their owner's scopes do not suffice.
 
     Implementers must give None for a user who is no longer one, and raise when they cannot know just now.
     """
 
     name: str
+    stamp: str
     scanned: bool
 
     async def user(self, identity: str) -> User | None:
@@ -60,6 +62,11 @@ class Providers:
     def of(self, identity: str) -> Provider | None:
         """Who knows the user of an identity; None when nobody does any more."""
         return self._by_name.get(identity.partition("/")[0])
+
+    def stamp(self, identity: str) -> str:
+        """What a sign-in under an identity must bear to be good."""
+        provider = self.of(identity)
+        return "" if provider is None else provider.stamp
 
     async def user(self, identity: str) -> User | None:
         """The user of an identity, None when there is none any more."""

@@ -70,6 +70,10 @@ class Issuer:
             raise NoUserError(f"{identity} can no longer sign in here: the account is gone or renamed, or its consent was withdrawn. Sign in again.")
         return user
 
+    def stamp(self, identity: str) -> str:
+        """What a sign-in under an identity must bear to be good."""
+        return self._providers.stamp(identity)
+
     async def temporary(self, identity: str, until: int) -> Issued:
         """Credentials for the browser of someone whose session lasts until then.
 

@@ -1,9 +1,10 @@
-"""The owner of the instance as a user: who signs in by a one-time link acts as the root client."""
+"""The owner of the instance as a user: who signs in by a one-time link acts as the root client, as long as its token stays."""
 
 from __future__ import annotations
 
 from tcbox.credentials import Credentials, temporary
 from tcbox.services.web_server.identities import User
+from tcbox.services.web_server.store import digest
 
 
 class Owner:
@@ -19,6 +20,7 @@ class Owner:
     def __init__(self, root: Credentials) -> None:
         self._root = root
         self.identity = root.client_id
+        self.stamp = digest(f"session {root.access_token}")
 
     async def user(self, identity: str) -> User | None:
         """The owner, who may do everything."""

@@ -17,11 +17,13 @@ class Session:
 
     Attributes:
         key: by which it stands in the database: the digest of what the browser has.
+        stamp: of what it stands on, such as the root client's token.
         created, expires: ms since the epoch.
     """
 
     key: str
     identity: str
+    stamp: str
     created: int
     expires: int
 
@@ -38,7 +40,7 @@ class Sessions:
         self._clock = clock
         self._lifetime = lifetime_ms
 
-    async def begin(self, identity: str, before: str = "") -> tuple[str, Session]:
+    async def begin(self, identity: str, *, stamp: str = "", before: str = "") -> tuple[str, Session]:
         """Sign someone in; gives what their browser is to show, which is new each time, so that none can be planted.
 
         Args:
@@ -46,12 +48,12 @@ class Sessions:
         """
         shown = token()
         now = self._clock.now()
-        session = Session(digest(shown), identity, now, now + self._lifetime)
+        session = Session(digest(shown), identity, stamp, now, now + self._lifetime)
 
         async def begin(tx: db.Tx) -> None:
             if before:
                 await _end(tx, digest(before))
-            await tx.execute(sql.add_session, session=session.key, identity=identity, now=session.created, expires=session.expires)
+            await tx.execute(sql.add_session, session=session.key, identity=identity, stamp=stamp, now=session.created, expires=session.expires)
 
         await self._db.transaction(begin)
         return shown, session
@@ -62,7 +64,7 @@ class Sessions:
             return None
         key = digest(shown)
         row = await self._db.point(sql.get_session, session=key, now=self._clock.now())
-        return None if row is None else Session(key, row["identity"], row["created"], row["expires"])
+        return None if row is None else Session(key, row["identity"], row["stamp"], row["created"], row["expires"])
 
     async def end(self, shown: str) -> None:
         """Sign out, whatever the browser shows."""

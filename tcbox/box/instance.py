@@ -169,7 +169,8 @@ class Box:
                 "or sign in with what 'tcbox env' prints"
             )
         here = self.settings.services.web_server.links == "loopback" and self.settings.root_url
-        return f"{f'http://localhost:{self.port}' if here else self.root_url}/sign-in#{web_server.links.make()}"
+        base = f"http://{_shown(self.settings.host)}:{self.port}" if here else self.root_url
+        return f"{base}/sign-in#{web_server.links.make()}"
 
     async def _advance(self, body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(self.clock, clocks.VirtualClock):

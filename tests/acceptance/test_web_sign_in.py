@@ -524,3 +524,34 @@ def test_profiles(page, box, tool):
         if path.startswith("task/"):
             rows = [thread["stringArray"][data["message"]] for data in thread["markers"]["data"] if data["type"] == "LiveLogRow"]
             assert {"hello", "world"} <= set(rows)
+
+
+def test_instances_without_links(make_box):
+    """Where links are switched off, `tcbox ui` says so and what else there is; behind another root URL the link leads to this machine."""
+    quiet = {"docker": {"enabled": False}, "host": {"enabled": False}, "builtin": {"enabled": False}}
+    for web_server in ({"links": "off"}, {"enabled": False}):
+        made = make_box(json.dumps({"workers": quiet, "services": {"web_server": web_server}}))
+        told = made.command("ui", "--data", str(made.data), check=False)
+        assert told.returncode == 1
+        assert "services.web_server" in told.stderr
+        assert "tcbox env" in told.stderr
+        made.stop()
+    made = make_box(json.dumps({"workers": quiet, "root_url": "https://tc.example.com"}))
+    assert link(made).startswith(f"http://localhost:{made.port}/sign-in#")
+
+
+def test_a_browser_is_told_of_a_file(box, tmp_path):
+    """`tcbox ui` opens the browser with a file that only the owner can read: the link stands in no program's arguments."""
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s" "$*" > {tmp_path}/told\n')
+    browser.chmod(0o755)
+    done = subprocess.run([*TCBOX, "ui", "--data", str(box.data)], env={**box.env, "BROWSER": f"{browser} %s"}, capture_output=True, text=True, timeout=30)
+    assert "opened in your browser" in done.stdout
+    until = time.monotonic() + 10
+    while not (tmp_path / "told").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    told = (tmp_path / "told").read_text()
+    assert told == (box.data / "run" / "sign-in.html").as_uri()
+    file = box.data / "run" / "sign-in.html"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "/sign-in#" in file.read_text()

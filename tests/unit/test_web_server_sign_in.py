@@ -14,7 +14,7 @@ from tcbox.services.web_server.service import Rules
 from tcbox.services.web_server.store import digest
 from tcbox.services.web_server.web.door import within
 from tests.support.databases import database  # noqa: F401
-from tests.support.web_server import MIGRATIONS, OWN, ROOT, running
+from tests.support.web_server import MIGRATIONS, OWN, ROOT, SEALER, running
 
 migrations = MIGRATIONS
 ME = "github/42|octo-cat"
@@ -151,6 +151,30 @@ async def test_a_session_ends_by_itself(web, clock):
     assert await browser.who() is None
     assert (await browser.post("/login/credentials")).status == 401
     await web.service.expire()
+
+
+async def test_another_root_token_ends_the_owner_s_sign_ins(web, database, clock):
+    """With a new token of the root client, as after the old one got lost, the owner has to sign in again."""
+    from tcbox.services.web_server.service import Service
+
+    browser = await web.owner()
+    other = Service(
+        database=database, sealer=SEALER, clock=clock, callers=web, own=Credentials(OWN.client_id, OWN.access_token),
+        root=Credentials(ROOT.client_id, "n" * 44), root_url=web.root_url, local_url=web.root_url,
+    )  # fmt: skip
+    web.front.unmount("/login/")
+    web.front.mount("/login/", other.mounts()["/login/"])
+    assert await browser.who() is None
+    assert (await browser.post("/login/credentials")).status == 401
+
+
+async def test_an_instance_that_shows_nothing_to_everybody(web):
+    """Signing in, also of who is in many teams, works when the role anonymous is empty."""
+    await web.root.call("auth", "updateRole", "anonymous", payload={"description": "", "scopes": []})
+    web.github.add(42, "octo-cat", [f"acme/{number}" for number in range(30)])
+    browser = await web.by_github()
+    assert (await browser.post("/login/credentials")).status == 200
+    await web.service.scanner.scan()
 
 
 async def test_cookies_are_kept_from_scripts_and_other_sites(database, clock):

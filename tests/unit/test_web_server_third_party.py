@@ -267,6 +267,29 @@ async def test_a_code_counts_once(web):
     assert (await bearer(browser, first["access_token"])).status == 401
 
 
+async def test_a_code_that_comes_twice_at_once(web):
+    """Of requests that redeem one code at the same time at most one gets a token, and that is taken back."""
+    import asyncio
+
+    browser = await web.by_github()
+    code = (await consented(browser)).values()["code"]
+    told = await asyncio.gather(*(redeem(browser, code) for _ in range(5)))
+    tokens = [each.body["access_token"] for each in told if each.status == 200]
+    assert len(tokens) <= 1
+    assert [(await bearer(browser, token)).status for token in tokens] == [401] * len(tokens)
+
+
+async def test_answers_that_come_twice_at_once(web):
+    """Of consents that come at the same time one counts."""
+    import asyncio
+
+    browser = await web.by_github()
+    shown = (await browser.get(asking())).values()["transactionID"]
+    form = {"transaction_id": shown, "scope": "queue:a"}
+    told = await asyncio.gather(*(browser.post("/login/oauth/authorize/decision", data=form) for _ in range(5)))
+    assert sorted(each.status for each in told) == [302, 403, 403, 403, 403]
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -1,10 +1,10 @@
 -- name: add_session
 -- Someone has signed in.
-INSERT INTO web_server_sessions (session, identity, created, expires) VALUES (:session, :identity, :now, :expires)
+INSERT INTO web_server_sessions (session, identity, stamp, created, expires) VALUES (:session, :identity, :stamp, :now, :expires)
 
 -- name: get_session
 -- Who is signed in, unless the session is over.
-SELECT identity, created, expires FROM web_server_sessions WHERE session = :session AND expires > :now
+SELECT identity, stamp, created, expires FROM web_server_sessions WHERE session = :session AND expires > :now
 
 -- name: remove_session
 -- Someone has signed out.

@@ -66,7 +66,8 @@ class SignIn:
 
     async def session(self, request: web.BaseRequest) -> Session | None:
         """Who is signed in."""
-        return await self._sessions.find(self._door.cookie(request, SESSION))
+        found = await self._sessions.find(self._door.cookie(request, SESSION))
+        return found if found is not None and found.stamp == self._issuer.stamp(found.identity) else None
 
     async def tell(self, request: web.BaseRequest) -> web.Response:
         """GET session: who is signed in, and how one can sign in."""
@@ -169,7 +170,7 @@ class SignIn:
         return leaving if leaving.expires > self._clock.now() else None
 
     async def _signed_in(self, request: web.BaseRequest, identity: str, by: str, after: str = "") -> web.Response:
-        shown, session = await self._sessions.begin(identity, before=self._door.cookie(request, SESSION))
+        shown, session = await self._sessions.begin(identity, stamp=self._issuer.stamp(identity), before=self._door.cookie(request, SESSION))
         _log.info("signed in", extra={"identity": identity, "by": by, "from": request.remote or ""})
         response = replies.redirect(after, 303) if after else replies.json({"session": _shown(session)})
         self._door.set_cookie(request, response, SESSION, shown, session.expires - session.created)

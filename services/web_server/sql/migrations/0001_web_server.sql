@@ -1,7 +1,8 @@
--- Whoever is signed in. What a browser shows, and what web tools are given, stands here only as its SHA-256.
+-- Whoever is signed in; "stamp" is of what the sign-in stands on, so that it ends when that is changed. What a browser shows, and what web tools are given, stands here only as its SHA-256.
 CREATE TABLE web_server_sessions (
   session TEXT PRIMARY KEY,
   identity TEXT NOT NULL,
+  stamp TEXT NOT NULL,
   created INTEGER NOT NULL,
   expires INTEGER NOT NULL
 );
