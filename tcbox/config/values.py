@@ -89,7 +89,7 @@ DatabaseUrl = Annotated[Url, Form(r"sqlite:///.+|(postgresql|postgres)://.+/.+",
 BlobsUrl = Annotated[Url, Form(r"s3://[^/\s?]+(/[^\s]*)?|file:///.*", "s3://bucket/prefix, or file:///path/to/folder")]
 Version = Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", "a release such as 1.2.1")]
 ToolId = Annotated[str, Form(r"[A-Za-z0-9!@:.+|_-]{1,100}", "a name of letters, digits and !@:.+|_-")]
-RedirectUri = Annotated[str, Form(r"https?://[^\s/?#@\\]+[^\s#\\]*", "a URL such as https://tool.example.com/back, without a fragment")]
+RedirectUri = Annotated[str, Form(r"https?://[^\s/?#@\\]+([/?][^\s#\\]*)?", "a URL such as https://tool.example.com/back, without a fragment")]
 Duration = Annotated[
     str,
     Form(
