@@ -21,6 +21,7 @@ async function page() {
   if (kind === "groups" && rest[0] === "profiler") return (await import("./profiler.js")).groupProfile(main, id);
   if (id === "groups" && rest[1] === "profiler") return (await import("./profiler.js")).groupProfile(main, rest[0]);
   if (kind === "tasks" && rest[0] === "profiler") return (await import("./profiler.js")).taskProfile(main, id);
+  if (kind === "index" || id === "index") return (await import("./browse.js")).browse(main, (kind === "index" ? [id ?? "", ...rest] : rest).filter(Boolean).join("."));
   if (kind === "groups" || id === "groups") return (await import("./group.js")).group(main, kind === "groups" ? id : rest[0]);
   return (await import("./task.js")).task(main, id, rest[0] === "runs" ? Number(rest[1]) : null);
 }
