@@ -20,7 +20,7 @@ from aiohttp import web
 
 from tests.acceptance.test_ui import chromium, create, sign_in_as_root  # noqa: F401
 from tests.simulators.github_oauth import GithubOauth
-from tests.support import definitions
+from tests.support import definitions, proof
 from tests.support.box import TCBOX, Box
 from tests.support.threaded import threaded
 
@@ -501,6 +501,26 @@ def test_without_signing_in(page, box):
     page.get_by_text("There is no secret").wait_for()
     page.goto("/account")
     page.get_by_text("with credentials that were entered in this tab").wait_for()
+
+
+def test_every_method_by_the_client_from_pypi(box, request):
+    """The published client reads profiles, and asks how the service is."""
+    queue = taskcluster.Queue(box.options)
+    group, task_id = taskcluster.slugId(), create(queue, definitions.task("built-in/succeed"))
+    done = create(queue, definitions.host("echo hello", taskGroupId=group))
+    until = time.monotonic() + 20
+    while queue.status(done)["status"]["state"] != "completed" and time.monotonic() < until:
+        time.sleep(0.1)
+    with proof.by("taskcluster (PyPI)", box.root_url, request):
+        client = taskcluster.WebServer({"rootUrl": box.root_url})
+        assert client.ping()["alive"]
+        assert client.lbheartbeat() == client.heartbeat() == {}
+        assert client.version()["version"]
+        assert client.taskGroupProfile(group)["meta"]["product"].startswith(f"Task Group {group}")
+        assert client.taskProfile(done)["threads"][0]["name"] == "Live Log"
+        with pytest.raises(taskcluster.TaskclusterRestFailure) as refused:
+            client.taskProfile(task_id)
+        assert refused.value.status_code == 404
 
 
 def test_profiles(page, box, tool):
