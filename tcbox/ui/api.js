@@ -33,12 +33,22 @@ export async function signIn(given) {
   sessionStorage.setItem(STORED, JSON.stringify(given));
 }
 
+const tabs = new BroadcastChannel("tcbox.sign-in");
+
 /** Forget the credentials of this tab, and end the sign-in that they come from, in all tabs. */
 export async function signOut() {
   const known = credentials();
   sessionStorage.removeItem(STORED);
-  if (known?.session) await sessions.login("POST", "logout");
+  if (!known?.session) return;
+  tabs.postMessage("out");
+  await sessions.login("POST", "logout");
 }
+
+tabs.onmessage = () => {
+  if (!credentials()?.session) return;
+  sessionStorage.removeItem(STORED);
+  dispatchEvent(new Event("signed-out"));
+};
 
 /** The credentials for the next call; those of a sign-in are renewed before they end. */
 export async function current() {
@@ -74,6 +84,7 @@ export async function restore() {
   const known = credentials();
   if (known && !known.session) return;
   if (!found.session) sessionStorage.removeItem(STORED);
+  else if (hawk.unable()) throw new Refusal(0, "NoSignature", hawk.unable());
   else if (known?.clientId !== found.session.clientId || Date.parse(known.expires) - Date.now() < 60_000) await renewed();
 }
 

@@ -165,6 +165,7 @@ def test_the_owner_signs_in_by_a_link(new_page, box):
     assert other.locator("#who").get_by_role("button").inner_text() == "Sign in"
     tab.get_by_role("button", name="Sign out").click()
     tab.get_by_role("heading", name="You are not signed in").wait_for()
+    page.locator("#who").get_by_role("button", name="Sign in").wait_for()
     page.goto("/account")
     page.get_by_role("heading", name="You are not signed in").wait_for()
     assert page.evaluate("sessionStorage.length") == 0

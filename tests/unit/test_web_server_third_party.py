@@ -408,3 +408,67 @@ async def test_the_scanner_looks_after_clients_of_tools(web):
     web.github.accounts[42].teams.clear()
     await web.service.scanner.scan()
     assert (await web.root.call("auth", "client", made["clientId"]))["disabled"]
+
+
+ODD = (
+    "",
+    "a",
+    "%",
+    "%00",
+    "%ff",
+    "%ud800",
+    "%0d%0aX-Evil:1",
+    "x" * 3000,
+    "%F0%9F%98%80",
+    "..%2F..",
+    "[]",
+    "1e400",
+    "-1",
+    "%3Cscript%3E",
+    "a=b",
+    "%26a%3Db",
+    ";",
+    "%5C",
+)
+
+
+async def test_nothing_odd_breaks_it(web, caplog):
+    """Whatever stands in parameters, bodies and headers, the answer is a refusal or a redirect, never a failure or a header of the sender's."""
+    browser = await web.by_github()
+    named = (
+        "client_id",
+        "redirect_uri",
+        "response_type",
+        "scope",
+        "state",
+        "expires",
+        "code_challenge",
+        "transaction_id",
+        "code",
+        "next",
+        "error",
+        "description",
+    )
+    for odd in ODD:
+        for name in named:
+            for path in ("authorize", "request"):
+                told = await browser.ask("GET", f"/login/oauth/{path}?{name}={odd}")
+                assert told.status < 500
+                told = await browser.ask("GET", asking() + f"&{name}x={odd}&{name}={odd}")
+                assert told.status < 500
+                assert "X-Evil" not in told.headers
+            for path in ("github", "github/callback"):
+                told = await browser.ask("GET", f"/login/{path}?{name}={odd}")
+                assert told.status < 500
+                assert "X-Evil" not in told.headers
+        back = await browser.ask("GET", asking("trusted", state=None) + f"&state={odd}")
+        assert back.status in (302, 400)
+        assert "X-Evil" not in back.headers
+        for kind in ("application/x-www-form-urlencoded", "application/json", "text/plain", "x"):
+            for path in ("oauth/token", "oauth/authorize/decision", "link", "credentials"):
+                body = f"grant_type=authorization_code&code={odd}&redirect_uri={odd}&client_id={odd}&transaction_id={odd}"
+                told = await browser.ask("POST", f"/login/{path}", headers={"Origin": web.root_url, "Content-Type": kind}, data=body.encode())
+                assert told.status < 500
+        told = await browser.ask("GET", "/login/session", headers={"Cookie": f"tcbox-session-1={odd}; {odd}"})
+        assert told.status < 500
+    assert "failed" not in caplog.text
