@@ -27,6 +27,7 @@ _COMMON = (
     "Access-Control-Allow-Headers: X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control\r\n"
     "Access-Control-Expose-Headers: X-Request-Id\r\n"
 )
+_NO_CACHING = _COMMON[: _COMMON.index("\n") + 1].encode()
 COMMON_HEADERS = dict(line.split(": ", 1) for line in _COMMON.splitlines())
 """On every answer of an API: no caching, and open to pages of any origin, since only signatures authorize."""
 
@@ -72,6 +73,8 @@ class Answer:
         first = _HEADS.get(status) or _head(status)
         last = "\r\nConnection: close\r\n\r\n" if close else "\r\n\r\n"
         if headers:
+            if "Cache-Control" in headers:
+                first = first.replace(_NO_CACHING, b"", 1)
             request_id += "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if status == HTTPStatus.NO_CONTENT:
             return first + f"{request_id}{last}".encode("latin-1")

@@ -69,6 +69,10 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "auth:reset-access-token:github/*",
         "auth:update-client:github/*",
         "assume:login-identity:*",
+        "auth:expand-scopes",  # these four upstream's has by the role anonymous, which an owner may want to be empty
+        "auth:get-client:*",
+        "auth:list-clients",
+        "auth:list-roles",
     ),
 }
 """The scopes that each service's calls of other services need; names and scopes as upstream's own static clients."""

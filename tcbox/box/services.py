@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tcbox.workers.livelog import LiveLogs
 
 NAMES = tuple(REQUIRES)
-_FOREVER = 2**52
+FOREVER = 2**52
 
 
 @dataclass
@@ -98,8 +98,8 @@ class Shared:
         def expand(scopes: Iterable[str]) -> ScopeSet:
             return self.directory.expand(scopes)  # looked up at each call: auth may have been started anew
 
-        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), expand))
-        return Local(self.front.services.get, lambda: caller)
+        scopes = ScopeSet(own.scopes)  # expanded anew at each call: roles change
+        return Local(self.front.services.get, lambda: Success("hawk", own.client_id, FOREVER, LazyScopes(scopes, expand)))
 
 
 def enabled(settings: Settings) -> list[str]:

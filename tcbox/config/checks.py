@@ -12,6 +12,7 @@ import msgspec
 
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
 from tcbox.config.services.notify import Notify
+from tcbox.config.services.web_server import WebServer
 from tcbox.config.settings import Blobs, Settings
 
 REQUIRES: dict[str, tuple[str, ...]] = {
@@ -19,6 +20,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
+    "web-server": ("auth",),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
@@ -51,6 +53,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _workers(settings, given)
     yield from _blobs(settings.blobs)
     yield from _auth(settings.services.auth)
+    yield from _web_server(settings.services.web_server)
     yield from _key(settings)
     yield from _providers(settings)
     yield from _notify(settings.services.notify)
@@ -144,6 +147,21 @@ def _github(github: GithubTokens) -> Iterator[Clash]:
             yield Clash(key, "a name of letters, digits, dashes and underscores", repr(name))
         if "PRIVATE KEY-----" not in app.private_key.reveal():
             yield Clash(f"{key}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
+
+
+def _web_server(web: WebServer) -> Iterator[Clash]:
+    yield from _together("services.web_server.github", {"client_id": web.github.client_id, "client_secret": web.github.client_secret})
+    seen: set[str] = set()
+    for index, tool in enumerate(web.registered_clients):
+        key = f"services.web_server.registered_clients.{index}"
+        if tool.client_id in seen:
+            yield Clash(f"{key}.client_id", "each id once", f"{tool.client_id} a second time", "remove one of them")
+        seen.add(tool.client_id)
+        if not tool.redirect_uri:
+            yield Clash(f"{key}.redirect_uri", "at least one address", "none", "say where users are sent back to")
+        for place, scope in enumerate(tool.scope):
+            if not scope or not all("!" <= letter <= "~" for letter in scope):
+                yield Clash(f"{key}.scope.{place}", "a scope of printable ASCII without spaces", repr(scope), "a request lists scopes with spaces between them")
 
 
 def _key(settings: Settings) -> Iterator[Clash]:
