@@ -111,9 +111,11 @@ class Bus:
         self._subscriptions: dict[str, Subscription] = {}
         self._far: Far | None = None
 
-    def reach(self, far: Far | None) -> None:
+    async def reach(self, far: Far | None) -> None:
         """Give it a way to the exchanges of other systems; without one, bindings to these have no effect."""
         self._far = far
+        for subscription in list(self._subscriptions.values()):
+            await self._subscribe_far(subscription)
 
     def without_effect(self, bindings: Iterable[Binding]) -> list[Binding]:
         """Those of the bindings that bring nothing: to exchanges of other systems, while there is no AMQP server."""

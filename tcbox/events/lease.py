@@ -23,7 +23,7 @@ PATIENCE = 20.0
 _LOOK = 2.0  # seconds between two looks at another's lease
 
 
-class LeaseLost(Exception):  # noqa: N818 - it is no error that another goes on
+class LeaseLost(Exception):
     """Another process has the lease."""
 
 

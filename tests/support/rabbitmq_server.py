@@ -88,7 +88,9 @@ class Broker:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
         }  # fmt: skip
         with (self.folder / "output").open("ab") as output:
-            self._process = subprocess.Popen([self._script], env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True)
+            self._process = subprocess.Popen(
+                [self._script], env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True
+            )
         until = time.monotonic() + _STARTING
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(Exception), self.channel():

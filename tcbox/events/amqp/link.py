@@ -111,7 +111,7 @@ def words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
     kind = type(error).__name__
-    if kind == "ProbableAuthenticationError" or kind == "AuthenticationError":
+    if kind in ("ProbableAuthenticationError", "AuthenticationError"):
         return "it refuses the user or the password"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
