@@ -193,5 +193,7 @@ def test_a_missing_client_library_is_named(make_box, tmp_path):
 
     from tests.support.box import TCBOX
 
-    done = subprocess.run([*TCBOX, "up", "--data", str(box.data), "--port", "0", "--config", str(box.config), "--detach"], capture_output=True, text=True, env=env)
+    done = subprocess.run(
+        [*TCBOX, "up", "--data", str(box.data), "--port", "0", "--config", str(box.config), "--detach"], capture_output=True, text=True, env=env
+    )
     assert done.returncode == 1 and "pip install 'tcbox[amqp]'" in done.stderr and "pw" not in done.stderr
