@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import logging
 import os
 import shutil
 import signal
@@ -56,6 +57,7 @@ class Broker:
         """A channel of another maker's client."""
         import pika
 
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells at length of a broker that is not there yet
         credentials = pika.PlainCredentials(USER, PASSWORD)
         connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.port, "/", credentials, heartbeat=600))
         try:

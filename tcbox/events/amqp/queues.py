@@ -122,8 +122,11 @@ class Queues:
         return not self._queues and not self._changed.is_set()
 
     async def _something_to_do(self) -> None:
-        while not self._queues and not any(row["forgotten"] for row in await self._db.all(sql.all_queues)):
+        while True:
             self._changed.clear()
+            forgotten = any(row["forgotten"] for row in await self._db.all(sql.all_queues))
+            if forgotten or self._queues:
+                return
             await self._changed.wait()
 
     async def _serve(self, connection: AbstractConnection) -> None:

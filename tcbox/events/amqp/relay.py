@@ -168,17 +168,20 @@ class Relay:
             if not rows:
                 return
             error = outcomes[confirmed]
-            if not isinstance(error, (DeliveryError, ValueError, TypeError)):
+            if not isinstance(error, DeliveryError):
                 assert isinstance(error, BaseException)
                 raise error
-            if isinstance(error, DeliveryError) and loop.time() - since < _GIVE_UP:
+            if loop.time() - since < _GIVE_UP:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 30.0)
                 continue
-            self.refused += 1
-            self._log.error("event %s of %s is passed over: the AMQP server does not take it", rows[0]["id"], rows[0]["exchange"], exc_info=error)
-            await self._confirmed(rows[:1], passed=True)
+            self._pass_over(rows[0], error)
+            await self._confirmed(rows[:1])
             rows = rows[1:]
+
+    def _pass_over(self, row: db.Row, error: BaseException) -> None:
+        self.refused += 1
+        self._log.error("event %s of %s is passed over: it cannot be published", row["id"], row["exchange"], exc_info=error)
 
     async def _send(self, channel: Channel, row: db.Row) -> None:
         from aiormq import spec
@@ -188,14 +191,16 @@ class Relay:
             content_type="application/json", content_encoding="utf-8", delivery_mode=2, message_id=str(row["id"]),
             timestamp=datetime.fromtimestamp(row["created"] // 1000, UTC), headers={"CC": [f"route.{route}" for route in routes]} if routes else None,
         )  # fmt: skip
-        await channel.basic_publish(row["payload"].encode(), exchange=row["exchange"], routing_key=row["routing_key"], properties=properties, wait=False)
+        try:
+            await channel.basic_publish(row["payload"].encode(), exchange=row["exchange"], routing_key=row["routing_key"], properties=properties, wait=False)
+        except (ValueError, TypeError) as error:  # such as a routing key longer than AMQP has room for
+            self._pass_over(row, error)
+        else:
+            self.published[row["exchange"]] = self.published.get(row["exchange"], 0) + 1
 
-    async def _confirmed(self, rows: Sequence[db.Row], *, passed: bool = False) -> None:
+    async def _confirmed(self, rows: Sequence[db.Row]) -> None:
         async def save(tx: db.Tx) -> None:
             await self.lease.confirm(tx)
             await tx.execute(sql.save_position, name=NAME, position=rows[-1]["id"])
 
         await self._db.transaction(save)
-        if not passed:
-            for row in rows:
-                self.published[row["exchange"]] = self.published.get(row["exchange"], 0) + 1
