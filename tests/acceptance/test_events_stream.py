@@ -233,13 +233,25 @@ def test_nothing_secret_goes_out(make_box):
     hush = [made["accessToken"], auth.resetAccessToken("secretive")["accessToken"], box.options["credentials"]["accessToken"]]
     secrets.set("s", {"secret": {"password": "hush-hush-1"}, "expires": definitions.wire(days=1)})
     task_id = taskcluster.slugId()
-    queue.createTask(task_id, definitions.host("env > env.txt", env={"TOKEN": "hush-hush-2"}, artifacts=[{"name": "private/env.txt", "type": "file", "path": "env.txt"}]))
+    queue.createTask(
+        task_id, definitions.host("env > env.txt", env={"TOKEN": "hush-hush-2"}, artifacts=[{"name": "private/env.txt", "type": "file", "path": "env.txt"}])
+    )
     until(lambda: queue.status(task_id)["status"]["state"] == "completed")
     other = taskcluster.slugId()
     queue.createTask(other, definitions.task("secret/work"))
     claim = queue.claimWork("secret/work", {"workerGroup": "g", "workerId": "w", "tasks": 1})["tasks"][0]
     hush += [claim["credentials"]["accessToken"], json.loads(claim["credentials"]["certificate"])["signature"], "hush-hush"]
-    queue.createArtifact(other, "0", "public/x", {"storageType": "reference", "expires": definitions.wire(hours=1), "contentType": "text/plain", "url": "https://u:hush-hush-3@x.example/?sig=hush-hush-4"})
+    queue.createArtifact(
+        other,
+        "0",
+        "public/x",
+        {
+            "storageType": "reference",
+            "expires": definitions.wire(hours=1),
+            "contentType": "text/plain",
+            "url": "https://u:hush-hush-3@x.example/?sig=hush-hush-4",
+        },
+    )
     box.stop()
     database = sqlite3.connect(f"file:{box.data}/tcbox.db?mode=ro", uri=True)
     rows = database.execute("SELECT exchange, routing_key, cc, payload FROM events").fetchall()

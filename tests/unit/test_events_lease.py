@@ -1,7 +1,6 @@
 """One of several processes with the same database has the lease; no holder is for ever."""
 
 import asyncio
-import os
 import subprocess
 import sys
 
@@ -82,7 +81,7 @@ async def test_a_process_of_this_machine_that_has_ended_is_replaced_at_once(data
     await asyncio.wait_for(lease.Lease(database, "thing", patience=3600).acquire(), 2)
 
 
-@pytest.mark.parametrize("holder", ["", "a", "other-machine.pid:[1]/1/2/x", f"/{os.getpid()}/1/x", "a/b/c/d"])
+@pytest.mark.parametrize("holder", ["", "a", "other-machine.pid:[1]/1/2/x", "/1/1/x", "a/b/c/d"])
 def test_what_is_not_known_to_have_ended_has_not(holder):
     """Only a process of this machine can be known to have ended."""
     assert not lease.ended(holder)

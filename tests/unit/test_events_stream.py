@@ -318,7 +318,11 @@ async def test_whoever_reads_however_slowly_gets_everything_once(bus, database, 
     monkeypatch.setattr(hubs, "PART", 300)
     hub, chance = hubs.Hub(bus, hubs.encoded), random.Random(5)
     await tell(bus, database, *range(20))
-    choices = [[events.Binding(changed.address)], [events.Binding(changed.address, "*.a")], [events.Binding(changed.address, "#.b"), events.Binding(removed.address)]]
+    choices = [
+        [events.Binding(changed.address)],
+        [events.Binding(changed.address, "*.a")],
+        [events.Binding(changed.address, "#.b"), events.Binding(removed.address)],
+    ]
 
     async def watch(bindings, after, pace):
         feed = await hub.open(bindings, after)
