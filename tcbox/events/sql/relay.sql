@@ -40,6 +40,10 @@ SELECT bound FROM events_queues WHERE name = :name
 INSERT INTO events_queues (name, bound, forgotten) VALUES (:name, :bound, 0)
 ON CONFLICT (name) DO UPDATE SET bound = excluded.bound, forgotten = 0
 
+-- name: bind_queue
+-- Keep what a queue on the AMQP server is bound to, whether it was forgotten meanwhile or not.
+UPDATE events_queues SET bound = :bound WHERE name = :name
+
 -- name: forget_queue
 -- Note that a queue is to be deleted on the AMQP server.
 UPDATE events_queues SET forgotten = 1 WHERE name = :name
