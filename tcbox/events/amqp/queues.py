@@ -139,8 +139,7 @@ class Queues:
     async def _something_to_do(self) -> None:
         while True:
             self._changed.clear()
-            forgotten = any(row["forgotten"] for row in await self._db.all(sql.all_queues))
-            if forgotten or self._queues:
+            if await self._db.all(sql.forgotten_queues) or self._queues:
                 return
             await self._changed.wait()
 
@@ -165,9 +164,9 @@ class Queues:
         return channel is not None and not channel.is_closed and queue.tag in channel.consumers and queue.bound == queue.changes and not queue.unbound
 
     async def _delete_forgotten(self, connection: AbstractConnection) -> None:
-        for row in await self._db.all(sql.all_queues):
+        for row in await self._db.all(sql.forgotten_queues):
             name = row["name"]
-            if row["forgotten"] and name not in self._queues:
+            if name not in self._queues:
                 async with _channel(connection) as channel:
                     await channel.queue_delete(self.link.address.queue(name))
 
