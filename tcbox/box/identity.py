@@ -22,7 +22,7 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
     "object": (),
     "secrets": (),
     "index": ("queue:get-artifact:*", "queue:get-task:*"),
-    "hooks": ("assume:hook-id:*", "notify:email:*", "queue:create-task:*"),
+    "hooks": ("assume:hook-id:*", "notify:email:*", "queue:create-task:*", "queue:status:*"),
     "notify": ("queue:get-task:*",),
     "purge-cache": (),
     "worker-manager": (

@@ -24,6 +24,7 @@ COMMANDS = {
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
     "config": "check, show and describe the configuration",
+    "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",
 }
 

@@ -21,6 +21,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
+    "hooks": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
@@ -32,7 +33,6 @@ MISSES: dict[str, dict[str, str]] = {
         "github": "what becomes of tasks is not shown on GitHub",
     },
     "hooks": {
-        "queue": "hooks create no tasks, by schedule, by trigger or by event",
         "notify": "nobody gets mail about a hook that fails",
     },
     "notify": {

@@ -13,6 +13,7 @@ async function page() {
   if (kind === undefined) return (await import("./start.js")).start(main);
   if (kind === "events") return (await import("./events.js")).events(main);
   if (kind === "index" || id === "index") return (await import("./browse.js")).browse(main, (kind === "index" ? [id ?? "", ...rest] : rest).filter(Boolean).join("."));
+  if (kind === "hooks") return (await import("./hooks.js"))[rest.length ? "hook" : "hooks"](main, id, rest.join("/"));
   if (kind === "groups" || id === "groups") return (await import("./group.js")).group(main, kind === "groups" ? id : rest[0]);
   return (await import("./task.js")).task(main, id, rest[0] === "runs" ? Number(rest[1]) : null);
 }

@@ -171,6 +171,8 @@ def test_events_of_the_time_without_a_broker_arrive_later(make_box, broker, list
         time.sleep(0.1)
     shown = box.command("status", "--data", str(box.data), check=False)
     assert shown.returncode == 1 and "events wait to be published" in shown.stdout
+    doctor = box.command("doctor", "--data", str(box.data), "--config", str(box.config), check=False).stdout
+    assert f"127.0.0.1:{broker.port}" in doctor and "cannot be reached: Connection refused" in doctor and "s3cret" not in doctor
     box.stop()
     broker.resume()
     box.start()
