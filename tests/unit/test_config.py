@@ -319,7 +319,10 @@ def test_what_goes_missing_is_said_in_words(write):
     assert checks.notes(config.Settings()) == []
     (note,) = checks.notes(config.load(write("services: {secrets: {enabled: false}}")))
     assert note.startswith("secrets is switched off (services.secrets.enabled)") and "proxy" in note
-    alone = config.load(write("services: {queue: {enabled: false}, object: {enabled: false}, index: {enabled: false}}\nworkers: {docker: {enabled: false}}"))
+    off = {"queue", "object"}
+    while more := {name for name, needs in checks.REQUIRES.items() if off & set(needs)} - off:
+        off |= more
+    alone = config.load(write("services:\n" + "".join(f"  {name.replace('-', '_')}: {{enabled: false}}\n" for name in off)))
     assert {note.split()[0] for note in checks.notes(alone)} >= {"object", "queue"}
     assert any("workers inside do not run" in note for note in checks.notes(alone))
 
