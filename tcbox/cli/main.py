@@ -21,6 +21,7 @@ COMMANDS = {
     "env": "print the variables with which clients connect",
     "logs": "show the log",
     "restart": "restart one service while the others serve",
+    "events": "follow what the services announce",
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
     "config": "check, show and describe the configuration",

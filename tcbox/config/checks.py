@@ -30,6 +30,47 @@ REQUIRES: dict[str, tuple[str, ...]] = {
 """Which other services each one needs."""
 
 _PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
+MISSES: dict[str, dict[str, str]] = {
+    "queue": {
+        "index": "tasks with routes that begin with index. are not found by these names",
+        "notify": "tasks with routes that begin with notify. send no mail and no messages",
+        "worker-manager": "the runs of workers that are gone end when their claims do, not at once",
+        "github": "what becomes of tasks is not shown on GitHub",
+    },
+    "hooks": {
+        "notify": "nobody gets mail about a hook that fails",
+    },
+    "notify": {
+        "queue": "no message is sent about a task by its routes",
+    },
+    "worker-manager": {
+        "queue": "pools do not grow with the tasks that wait, for nothing counts these",
+        "notify": "nobody gets mail about the errors of a worker pool",
+        "secrets": "workers that come up get no secrets of their pool",
+    },
+    "github": {
+        "queue": "pushes and pull requests create no tasks",
+        "hooks": "what .taskcluster.yml says of hooks is not triggered",
+    },
+    "web-server": {
+        "queue": "there are no profiles of tasks and groups, and pages of tasks are empty",
+        "index": "the pages of the index are empty",
+        "hooks": "the pages of hooks are empty",
+        "secrets": "the pages of secrets are empty",
+        "worker-manager": "the pages of worker pools are empty",
+        "purge-cache": "the pages of caches are empty",
+        "notify": "the pages of notifications are empty",
+        "github": "the pages of GitHub's builds are empty",
+    },
+    "workers": {
+        "queue": "the workers inside do not run, for they take their tasks from it",
+        "purge-cache": "the workers inside purge no cache on request",
+        "index": "tasks of the workers inside cannot use images and files that are named by the index",
+        "secrets": "tasks cannot fetch secrets through the workers' proxy",
+    },
+}
+"""What each one goes without when another is switched off that it does not strictly need; `workers` are those inside."""
+
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 
@@ -65,6 +106,18 @@ def _services(settings: Settings) -> Iterator[Clash]:
         for need in needs:
             if on[name] and not on[need]:
                 yield Clash(f"services.{need.replace('-', '_')}.enabled", "true", "false", f"{name} needs {need}: switch {name} off too, or leave {need} on")
+
+
+def notes(settings: Settings) -> list[str]:
+    """In words, what goes missing because of services that are switched off."""
+    on = {name: getattr(getattr(settings.services, name.replace("-", "_")), "enabled", True) for name in REQUIRES}
+    present = {**on, "workers": any(getattr(settings.workers, kind).enabled for kind in ("docker", "host", "builtin"))}
+    made = []
+    for off in (name for name, runs in on.items() if not runs):
+        lost = [what[off] for name, what in MISSES.items() if off in what and present.get(name) and off not in REQUIRES.get(name, ())]
+        key = f"services.{off.replace('-', '_')}.enabled"
+        made.append(f"{off} is switched off ({key})" + (": " + "; ".join(lost) if lost else ""))
+    return made
 
 
 def _workers(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]:

@@ -86,6 +86,7 @@ TaskQueues = Annotated[str, Form(r"[a-zA-Z0-9_*-]+/[a-zA-Z0-9_*-]+|\*", "a task 
 ClientId = Annotated[str, Form(r"static/[A-Za-z0-9!@/:.+|_-]+", "an id that begins with static/, of letters, digits and !@/:.+|_-")]
 AccessToken = Annotated[Secret, Form(r"[a-zA-Z0-9_-]{22,66}", "22 to 66 letters, digits, dashes and underscores, as `openssl rand -hex 32` makes them")]
 DatabaseUrl = Annotated[Url, Form(r"sqlite:///.+|(postgresql|postgres)://.+/.+", "postgresql://user:password@host/name, or sqlite:///path/to/tcbox.db")]
+EventsUrl = Annotated[Url, Form(r"local|amqps?://[^\s/?#]+(/[^\s?#/]*)?(\?[^\s#]*)?", "local, or amqp://user:password@host:port/vhost")]
 BlobsUrl = Annotated[Url, Form(r"s3://[^/\s?]+(/[^\s]*)?|file:///.*", "s3://bucket/prefix, or file:///path/to/folder")]
 Version = Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", "a release such as 1.2.1")]
 ToolId = Annotated[str, Form(r"[A-Za-z0-9!@:.+|_-]{1,100}", "a name of letters, digits and !@:.+|_-")]
