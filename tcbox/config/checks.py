@@ -20,16 +20,15 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
-    "web-server": ("auth",),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
     "hooks": ("auth", "queue"),
     "worker-manager": ("auth", "queue"),
+    "web-server": ("auth",),
 }
 """Which other services each one needs."""
 
-_PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
 MISSES: dict[str, dict[str, str]] = {
     "queue": {
         "index": "tasks with routes that begin with index. are not found by these names",
@@ -58,9 +57,6 @@ MISSES: dict[str, dict[str, str]] = {
         "hooks": "the pages of hooks are empty",
         "secrets": "the pages of secrets are empty",
         "worker-manager": "the pages of worker pools are empty",
-        "purge-cache": "the pages of caches are empty",
-        "notify": "the pages of notifications are empty",
-        "github": "the pages of GitHub's builds are empty",
     },
     "workers": {
         "queue": "the workers inside do not run, for they take their tasks from it",
@@ -71,6 +67,7 @@ MISSES: dict[str, dict[str, str]] = {
 }
 """What each one goes without when another is switched off that it does not strictly need; `workers` are those inside."""
 
+_PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 

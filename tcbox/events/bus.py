@@ -31,6 +31,8 @@ RETENTION = 1 * clocks.HOUR
 KEPT_UNSEEN = 30 * clocks.DAY
 OWN = "exchange/taskcluster-"
 """How the names of the instance's own exchanges begin."""
+PUBLISHED = "events.published"
+"""The topic of signals between processes: that there are new messages."""
 _EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
 
@@ -110,6 +112,7 @@ class Bus:
         self._tail = Tail(database)
         self._subscriptions: dict[str, Subscription] = {}
         self._far: Far | None = None
+        self._unlisten = database.listen(PUBLISHED, lambda _: self._tail.wake())
 
     async def reach(self, far: Far | None) -> None:
         """Give it a way to the exchanges of other systems; without one, bindings to these have no effect."""
@@ -145,7 +148,11 @@ class Bus:
                 await tx.execute(
                     sql.add_event, exchange=exchange.address, routing_key=exchange.routing_key(key), cc=_cc(routes), payload=payload, created=tx.now
                 )
-        tx.after_commit(self._tail.wake)
+        tx.after_commit(self._published)
+
+    def _published(self) -> None:
+        self._tail.wake()
+        self._db.signal(PUBLISHED, "")
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
         """The messages that follow an id, in order."""
@@ -247,6 +254,7 @@ class Bus:
 
     async def close(self) -> None:
         """Stop all deliveries."""
+        self._unlisten()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 
