@@ -46,7 +46,7 @@ def reference(api: Api) -> dict[str, Any]:
         "serviceName": api.service,
         "title": api.title,
         "description": api.description,
-        "entries": [entry(method) for method in api.methods.values()],
+        "entries": [entry(method) for method in api.methods.values() if method.published],
     }
 
 
