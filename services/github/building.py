@@ -1,7 +1,7 @@
 """Makes tasks when something happened: reads `.taskcluster.yml`, asks whether it may, creates tasks, fires hooks.
 
-Source: the published reference of the github service. Everything may be done twice: ids and times derive from the
-delivery, so tasks that exist already are found to be the same.
+Source: the published reference of the github service. Everything may be done twice: ids derive from the delivery, so
+tasks that exist already are found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from tcbox.services.github.hub import Hub, Repository, UnknownCommit, part
 from tcbox.services.github.jobs import Job
 from tcbox.services.github.policies import Verdict
 from tcbox.services.github.renderer import Renderer, Session
-from tcbox.services.github.store import Store
 
 NOT_STARTED = "No Taskcluster jobs started"
 _NO_COMMIT = "0" * 40
@@ -32,8 +31,7 @@ _log = log.get("github")
 class Building:
     """Handles events."""
 
-    def __init__(self, kept: Store, hub: Hub, clock: clocks.Clock, *, renderer: Renderer, configs: Configs, creating: Creating, comments: Comments) -> None:
-        self._store = kept
+    def __init__(self, hub: Hub, clock: clocks.Clock, *, renderer: Renderer, configs: Configs, creating: Creating, comments: Comments) -> None:
         self._hub = hub
         self._clock = clock
         self._renderer = renderer
@@ -45,10 +43,9 @@ class Building:
         """Make tasks for one event."""
         message = job.payload
         repository = Repository(self._hub.installation(job.installation_id), names.decoded(message["organization"]), names.decoded(message["repository"]))
-        delivery = await self._store.delivery(message["eventId"], self._clock.now())
         trigger = Trigger(
             organization=repository.owner, repository=repository.name, tasks_for=message["tasks_for"], branch=message["branch"],
-            details=message["details"], body=message["body"], seed=message["eventId"], now=clocks.to_wire(delivery.started),
+            details=message["details"], body=message["body"], seed=message["eventId"], now=clocks.to_wire(self._clock.now()),
         )  # fmt: skip
         if message["body"].get("deleted") or trigger.details.get("event.head.sha") == _NO_COMMIT:
             return

@@ -48,7 +48,7 @@ class Trigger:
     Attributes:
         organization, repository: their names as GitHub has them.
         seed: from which ids derive, so that the same delivery always makes the same tasks.
-        now: when it was received, as tasks have it.
+        now: the time that tasks are made with.
         details: what files of version 0 know of it.
         body: the event.
     """

@@ -77,9 +77,10 @@ class Creating:
         first = graph.tasks[0]["task"]
         group = first["taskGroupId"]
         build = await self._store.add(_build(origin, group, graph.reporting))
+        again = await self._store.begun(origin.event_id)
         await self._store.begin(origin.event_id)
         try:
-            await self._create_all(graph, origin)
+            await self._create_all(graph, again=again)
         except NotCreated as error:
             await self._store.set_state(group, store.ERROR)
             await self._comments.write(origin.repository, FAILED, str(error), sha=origin.sha, pull_number=origin.pull_number)
@@ -90,17 +91,18 @@ class Creating:
         await self._announce(group, first["routes"], origin)
         return True
 
-    async def _create_all(self, graph: Graph, origin: Origin) -> None:
+    async def _create_all(self, graph: Graph, *, again: bool) -> None:
+        """Create all tasks; at a second try, those that are missing."""
         limited = self._caller.limited(graph.scopes)
-        for index, entry in enumerate(graph.tasks):
+        for entry in graph.tasks:
+            if again and await self._exists(entry["taskId"]):
+                continue
             name = _name(entry)
             try:
                 await limited.call("queue", "createTask", entry["taskId"], payload=entry["task"])
             except errors.ApiError as error:
                 if error.status >= 500:
                     raise
-                if index == 0:
-                    await self._store.begin(origin.event_id, begun=False)
                 if error.status == 403:
                     raise NotCreated(refusals.scopes_of_role(error, graph.scopes, f"creating the task {name}")) from None
                 raise NotCreated(f"The queue does not take the task {name}:\n\n{refusals.fenced(str(error))}") from None
@@ -159,7 +161,7 @@ class Creating:
         return True
 
     async def _exists(self, task_id: str) -> bool:
-        """Whether a hook has made its task already, at an earlier try."""
+        """Whether a task was made already, at an earlier try."""
         try:
             await self._caller.call("queue", "status", task_id)
         except errors.ResourceNotFound:

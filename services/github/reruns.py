@@ -31,7 +31,7 @@ class Reruns:
         if check is None or build is None or (build.organization.lower(), build.repository.lower()) != (owner.lower(), name.lower()):
             _log.warning("no task is known for a check run", extra={"checkRunId": message["checkRunId"], "repository": f"{owner}/{name}"})
             return
-        if (await self._store.delivery(message["eventId"], 0)).begun:
+        if await self._store.begun(message["eventId"]):
             return  # it was delivered before
         scopes = [f"assume:repo:github.com/{owner}/{name}:rerun"]
         try:

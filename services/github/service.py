@@ -98,10 +98,10 @@ class Service:
         comments = Comments(kept, clock, prefix=options.comment_prefix)
         configs = Configs(validator, root_url=root_url, task_queue=options.docker_task_queue)
         cancels = Canceling(kept, caller)
-        creating = Creating(
+        self._creating = creating = Creating(
             database, bus, kept, caller, canceling=cancels, comments=comments, root_url=root_url, cancel_pushes=options.cancel_pushes,
         )  # fmt: skip
-        building = Building(kept, hub, clock, renderer=Renderer(), configs=configs, creating=creating, comments=comments)
+        building = Building(hub, clock, renderer=Renderer(), configs=configs, creating=creating, comments=comments)
         results = Results(
             kept, hub, caller, artifacts=Artifacts(caller, self._outgoing, clock, reach), comments=comments,
             root_url=root_url, status_context=options.status_context,

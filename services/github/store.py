@@ -63,13 +63,6 @@ class Check(NamedTuple):
     annotated: int = 0
 
 
-class Delivery(NamedTuple):
-    """A delivery: the time of its tasks, and whether there may be any."""
-
-    started: int
-    begun: bool
-
-
 class Store:
     """The tables of the service."""
 
@@ -102,14 +95,14 @@ class Store:
 
     # -- deliveries
 
-    async def delivery(self, event_id: str, now: int) -> Delivery:
-        """A delivery; one that is not known is taken for one that has just come."""
+    async def begun(self, event_id: str) -> bool:
+        """Whether what a delivery calls for may have been done, in part at least."""
         row = await self._db.point(sql.get_delivery, event_id=event_id)
-        return Delivery(now, begun=False) if row is None else Delivery(int(row["started"]), row["begun"] == 1)
+        return row is not None and row["begun"] == 1
 
-    async def begin(self, event_id: str, *, begun: bool = True) -> None:
-        """Tasks of a delivery may exist from now on; or, with `begun=False`, do not."""
-        await self._run(sql.begin_delivery, event_id=event_id, begun=int(begun))
+    async def begin(self, event_id: str) -> None:
+        """What a delivery calls for is about to be done."""
+        await self._run(sql.begin_delivery, event_id=event_id)
 
     # -- builds
 

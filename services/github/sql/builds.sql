@@ -16,19 +16,17 @@ SELECT installation_id FROM github_integrations WHERE owner = :owner
 SELECT owner, installation_id FROM github_integrations WHERE owner > :after ORDER BY owner LIMIT :limit
 
 -- name: receive_delivery
--- Note a delivery; one that comes again keeps the time of its tasks, once there may be any.
-INSERT INTO github_deliveries (event_id, started, received) VALUES (:event_id, :now, :now)
-ON CONFLICT (event_id) DO UPDATE SET
-  received = excluded.received,
-  started = CASE WHEN github_deliveries.begun = 1 THEN github_deliveries.started ELSE excluded.started END
+-- Note a delivery.
+INSERT INTO github_deliveries (event_id, received) VALUES (:event_id, :now)
+ON CONFLICT (event_id) DO UPDATE SET received = excluded.received
 
 -- name: get_delivery
--- When a delivery's tasks are made, as they say.
-SELECT started, begun FROM github_deliveries WHERE event_id = :event_id
+-- Whether tasks of a delivery may exist.
+SELECT begun FROM github_deliveries WHERE event_id = :event_id
 
 -- name: begin_delivery
--- Tasks of a delivery may exist from now on, or, after all, do not.
-UPDATE github_deliveries SET begun = :begun WHERE event_id = :event_id
+-- Tasks of a delivery may exist from now on.
+UPDATE github_deliveries SET begun = 1 WHERE event_id = :event_id
 
 -- name: expire_deliveries
 -- Forget deliveries that cannot come again.

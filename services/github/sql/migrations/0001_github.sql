@@ -5,13 +5,11 @@ CREATE TABLE github_integrations (
     installation_id INTEGER NOT NULL
 );
 
--- Deliveries of webhooks, so that one that comes again makes the same tasks.
---   started   the time that its tasks are made with
+-- Deliveries of webhooks, so that one that comes again makes nothing twice.
 --   received  when it came last
 --   begun     1 since the first of its tasks may have been created
 CREATE TABLE github_deliveries (
     event_id TEXT PRIMARY KEY,
-    started INTEGER NOT NULL,
     received INTEGER NOT NULL,
     begun INTEGER NOT NULL DEFAULT 0
 );
