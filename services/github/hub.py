@@ -240,5 +240,7 @@ class Repository:
 
 
 def part(text: str) -> str:
-    """A text as one segment of a path."""
-    return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
+    """A text as one segment of a path. Raises Refused for one that would lead elsewhere."""
+    if not text.strip("."):
+        raise Refused(404, f"there is nothing of the name {text!r}")
+    return quote(text, safe="")

@@ -2,19 +2,22 @@
 
 Work of one lane is done in order, and the same work that is asked for again before it was begun is done once. What an
 installation may not do just now waits, and no other installation waits for it. Several processes may do this on one
-database: who takes work on holds it for some minutes, and if it is not done then, somebody else does it.
+database: who takes work on holds it for as long as they say so every few seconds, and then somebody else may do it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tcbox import clock as clocks
 from tcbox import db, log
+from tcbox.db import DatabaseError
 from tcbox.services.github.hub import Limited, Refused
 from tcbox.services.github.store import sql
 
@@ -22,7 +25,9 @@ PARALLEL = 4
 """Jobs of one installation that are under way at once."""
 MOST = 64
 """Jobs under way at once."""
-LEASE = 5 * clocks.MINUTE
+LEASE = 20 * clocks.SECOND
+RENEWAL = 6 * clocks.SECOND
+"""How often who works on something says so; after a lease without that, somebody else takes it on."""
 TIME = 240.0
 """Seconds for one try of a job."""
 POLL = 5 * clocks.SECOND
@@ -156,7 +161,7 @@ class Jobs:
     async def _do(self, taken: _Taken) -> None:
         told = {"kind": taken.job.kind, "key": taken.job.key, "installationId": taken.job.installation_id}
         try:
-            async with asyncio.timeout(TIME):
+            async with asyncio.timeout(TIME), self._held(taken):
                 await self._handlers[taken.job.kind](taken.job)
         except asyncio.CancelledError:
             await self._put_off(taken, self._clock.now(), taken.attempts)
@@ -172,6 +177,23 @@ class Jobs:
         else:
             self.fault = None
         await self._finish(taken)
+
+    @asynccontextmanager
+    async def _held(self, taken: _Taken) -> AsyncIterator[None]:
+        """Hold work for as long as it is being done."""
+
+        async def renew() -> None:
+            while True:
+                await self._clock.sleep(RENEWAL)
+                await self._put_off(taken, self._clock.now() + LEASE, taken.attempts + 1)
+
+        renewal = asyncio.create_task(renew(), name=f"github lease of {taken.job.kind} {taken.job.key}")
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DatabaseError):
+                await renewal
 
     async def _failed(self, taken: _Taken, error: Exception, told: dict[str, Any]) -> bool:
         """Whether work is tried again after an error."""
