@@ -25,8 +25,8 @@ PARALLEL = 4
 """Jobs of one installation that are under way at once."""
 MOST = 64
 """Jobs under way at once."""
-LEASE = 20 * clocks.SECOND
-RENEWAL = 6 * clocks.SECOND
+LEASE = 12 * clocks.SECOND
+RENEWAL = 3 * clocks.SECOND
 """How often who works on something says so; after a lease without that, somebody else takes it on."""
 TIME = 240.0
 """Seconds for one try of a job."""
