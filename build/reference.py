@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: docs/configuration.md, docs/reference/*.md, and the commands of docs/cli.md.
+"""Writes the pages that are made from the code: docs/configuration.md, docs/reference/*.md, and parts of docs/cli.md and docs/compatibility.md.
 
 usage: python build/reference.py [--check]      with --check nothing is written, and a page that is not as made is an error
 """
@@ -11,6 +11,9 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import compatibility
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -66,7 +69,7 @@ def _service(service: object) -> Iterator[str]:
     yield from (f"# {api.title}", "", "Made from the declarations in the code by `build/reference.py`.", "")
     yield from (f"Root: `/api/{api.service}/v1`. Description: `/references/{api.service}/v1/api.json`.", "")
     yield from ("## Methods", "", "| method | request | scopes | what it does |", "|---|---|---|---|")
-    for method in api.methods.values():
+    for method in filter(lambda each: each.published, api.methods.values()):
         query = f"?{'&'.join(method.query)}" if method.query else ""
         yield f"| `{method.name}` | `{method.verb.upper()} {_cell(method.route + query)}` | {_scopes(method.scopes)} | {_cell(method.title)} |"
     if exchanges is not None and exchanges.entries:
@@ -120,7 +123,12 @@ def pages() -> dict[Path, str]:
     cli = DOCS / "cli.md"
     before, _, rest = cli.read_text().partition(BEGIN)
     made = f"{before}{BEGIN}\n\n{commands()}\n{END}{rest.partition(END)[2]}"
-    return {DOCS / "configuration.md": configuration(), cli: made, **{DOCS / "reference" / name: text for name, text in services().items()}}
+    return {
+        DOCS / "configuration.md": configuration(),
+        cli: made,
+        compatibility.PAGE: compatibility.page(),
+        **{DOCS / "reference" / name: text for name, text in services().items()},
+    }
 
 
 def main() -> int:

@@ -31,6 +31,10 @@ class Clock(Protocol):
         """Milliseconds since the Unix epoch."""
         ...
 
+    def wall(self) -> int:
+        """The machine's own time, by which callers sign their requests; `now`, unless that has been moved."""
+        ...
+
     async def sleep(self, milliseconds: float) -> None:
         """Wait until the clock has moved on by so much."""
         ...
@@ -42,6 +46,8 @@ class SystemClock:
     def now(self) -> int:
         """Milliseconds since the Unix epoch."""
         return time.time_ns() // 1_000_000
+
+    wall = now
 
     async def sleep(self, milliseconds: float) -> None:
         """Wait in real time."""
@@ -59,6 +65,10 @@ class VirtualClock:
     def now(self) -> int:
         """Milliseconds since the Unix epoch, moved on by all that `advance` was given."""
         return time.time_ns() // 1_000_000 + self.offset
+
+    def wall(self) -> int:
+        """Milliseconds since the Unix epoch, by the machine."""
+        return time.time_ns() // 1_000_000
 
     async def sleep(self, milliseconds: float) -> None:
         """Wait until real time and `advance` together have moved the clock on by so much."""

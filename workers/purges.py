@@ -20,7 +20,7 @@ class Purges:
     def __init__(self, clock: clocks.Clock) -> None:
         self._clock = clock
         self._before: dict[str, int] = {}
-        self._asked: int | None = None
+        self._asked: dict[str, int] = {}  # by task queue
         self._absent_until = 0
 
     def purged(self, name: str, made: int) -> bool:
@@ -28,11 +28,15 @@ class Purges:
         return made < self._before.get(name, 0)
 
     async def ask(self, http: Http, task_queue_id: str) -> None:
-        """Learn what was asked for since the last time; an instance that cannot tell is believed to want nothing."""
+        """Learn what a task queue was asked for since the last time; an instance that cannot tell is believed to want nothing.
+
+        Caches are common to all queues that a worker serves, so what any of them was asked for goes for all.
+        """
         now = self._clock.now()
         if now < self._absent_until:
             return
-        query = {"since": clocks.to_wire(self._asked - _SKEW_MS)} if self._asked is not None else None
+        asked = self._asked.get(task_queue_id)
+        query = {"since": clocks.to_wire(asked - _SKEW_MS)} if asked is not None else None
         try:
             reply = await http.call("purge-cache", "purgeRequests", task_queue_id, query=query)
         except errors.ResourceNotFound:
@@ -41,7 +45,7 @@ class Purges:
         except errors.ApiError as error:
             _LOG.warning("cannot ask which caches to purge", extra={"error": str(error)})
             return
-        self._asked = now
+        self._asked[task_queue_id] = now
         for request in reply["requests"]:
             before = clocks.from_wire(request["before"]) + _SKEW_MS
             self._before[request["cacheName"]] = max(before, self._before.get(request["cacheName"], 0))

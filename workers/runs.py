@@ -53,6 +53,12 @@ class Run:
         return f"{self.task_id}_{self.run_id}"
 
     @property
+    def task_queue_id(self) -> str:
+        """The queue that the task was claimed from, one of those that the worker serves."""
+        named: str | None = self.task.get("taskQueueId")
+        return named or f"{self.task['provisionerId']}/{self.task['workerType']}"
+
+    @property
     def expires(self) -> str:
         """When the task expires, and so the latest that its artifacts may."""
         expires: str = self.task["expires"]

@@ -94,32 +94,43 @@ def median(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.median(row[key] for row in rows) if isinstance(rows[0][key], (int, float)) else rows[0][key] for key in rows[0]}
 
 
-def scenarios(instance: Instance, rounds: int, scale: float, only: str | None) -> list[dict[str, float]]:
-    """Every scenario at every number of clients, told to the terminal as they come."""
-    results = []
-    for scenario, counts in SCENARIOS.items():
+def scenarios(instances: list[Instance], rounds: int, scale: float, only: str | None) -> list[list[dict[str, float]]]:
+    """Every scenario at every number of clients, told to the terminal as they come; a list of rows for each instance.
+
+    The instances take turns within each round, so that a machine whose speed drifts is as fast for one as for the other.
+    """
+    results: list[list[dict[str, float]]] = [[] for _ in instances]
+    asked = [
+        (scenario, clients, max(200, int(operations * scale)))
+        for scenario, counts in SCENARIOS.items()
+        for clients, operations in zip((1, 8, 32), counts, strict=True)
+    ]
+    for scenario, clients, operations in [*asked, ("pickup", 1, 60)]:
         if only and scenario != only:
             continue
-        for clients, operations in zip((1, 8, 32), counts, strict=True):
-            row = median([instance.run(scenario, clients, max(200, int(operations * scale))) for _ in range(rounds)])
-            results.append(row)
-            server = f"server {row['server_cpu_us']:.0f} us"
-            print(f"{scenario:<12} {clients:>3} clients {row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  {server}", file=sys.stderr)
-    if not only or only == "pickup":
-        row = median([instance.run("pickup", 1, 60) for _ in range(rounds)])
-        results.append(row)
-        print(f"pickup p50 {row['p50']} p95 {row['p95']} ms", file=sys.stderr)
+        runs = [[instance.run(scenario, clients, operations) for instance in instances] for _ in range(rounds)]
+        for index, rows in enumerate(results):
+            row = median([run[index] for run in runs])
+            rows.append(row)
+            print(
+                f"{scenario:<12} {clients:>3} clients {row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  server {row['server_cpu_us']:.0f} us",
+                file=sys.stderr,
+            )
     return results
 
 
-def table(rows: list[dict[str, float]]) -> list[str]:
-    """The rows of a table in Markdown."""
-    lines = ["| operation | clients | per second | p50 ms | p95 ms | p99 ms | server CPU µs | driver CPU µs |", "|---|---:|---:|---:|---:|---:|---:|---:|"]
-    for row in rows:
-        if row["scenario"] != "pickup":
-            shown = [NAMES[str(row["scenario"])], f"{row['clients']:.0f}", f"{row['per_second']:,.0f}"]
-            shown += [f"{row[name]:.1f}" for name in ("p50", "p95", "p99")] + [f"{row[name]:.0f}" for name in ("server_cpu_us", "driver_cpu_us")]
-            lines.append(f"| {' | '.join(shown)} |")
+def table(rows: list[dict[str, float]], beside: list[dict[str, float]] | None = None) -> list[str]:
+    """The rows of a table in Markdown; with others beside them, how much longer each operation takes than there."""
+    head, line = "| operation | clients | per second | p50 ms | p95 ms | p99 ms | server CPU µs | driver CPU µs |", "|---|---:|---:|---:|---:|---:|---:|---:|"
+    lines = [head, line] if beside is None else [f"{head} time, times the empty one | p99, times |", f"{line}---:|---:|"]
+    for index, row in enumerate(rows):
+        if row["scenario"] == "pickup":
+            continue
+        shown = [NAMES[str(row["scenario"])], f"{row['clients']:.0f}", f"{row['per_second']:,.0f}"]
+        shown += [f"{row[name]:.1f}" for name in ("p50", "p95", "p99")] + [f"{row[name]:.0f}" for name in ("server_cpu_us", "driver_cpu_us")]
+        if beside is not None:
+            shown += [f"{beside[index]['per_second'] / row['per_second']:.2f}", f"{row['p99'] / max(beside[index]['p99'], 0.01):.2f}"]
+        lines.append(f"| {' | '.join(shown)} |")
     return lines
 
 
@@ -143,11 +154,13 @@ def idle(instance: Instance, seconds: float) -> tuple[float, float]:
     return instance.memory(), (instance.cpu() - before) / seconds * 100
 
 
-def fill(instance: Instance, count: int) -> float:
-    """Put so many tasks into the database, in the form in which the queue writes them; seconds that the next start takes."""
+def filled(folder: str, count: int) -> tuple[Instance, float]:
+    """An instance with so many tasks in its database, in the form in which the queue writes them; seconds that its start then takes."""
+    instance = Instance(folder)
+    instance.start()
     instance.stop()
-    subprocess.run([sys.executable, str(HERE / "fill.py"), f"{instance.folder}/data", str(count)], check=True)
-    return instance.start()
+    subprocess.run([sys.executable, str(HERE / "fill.py"), f"{folder}/data", str(count)], check=True)
+    return instance, instance.start()
 
 
 def noop(rounds: int) -> float:
@@ -169,13 +182,18 @@ def report(given: argparse.Namespace) -> list[str]:
         ready, command = starts(max(5, given.rounds))
         lines += ["| what | figure |", "|---|---:|", f"| start of the process to ready, fresh data folder | {ready:.2f} s |"]
         lines += [f"| `tcbox up --detach` from start to return | {command:.2f} s |"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         instance = Instance(folder)
         instance.start()
         if not given.only:
             memory, share = idle(instance, 10)
             lines += [f"| idle memory, without workers | {memory:.0f} MiB |", f"| idle CPU, share of a core | {share:.2f} % |"]
-        rows = scenarios(instance, given.rounds, scale, given.only)
+        instances = [instance]
+        if given.million:
+            large, ready = filled(other, 1_000_000)
+            instances.append(large)
+        measured = scenarios(instances, given.rounds, scale, given.only)
+        rows = measured[0]
         if not given.only:
             pickup = next(row for row in rows if row["scenario"] == "pickup")
             lines += [f"| createTask to a waiting worker's claim, p50 / p95 | {pickup['p50']:.1f} / {pickup['p95']:.1f} ms |"]
@@ -183,20 +201,14 @@ def report(given: argparse.Namespace) -> list[str]:
             lines += [f"| memory after the runs | {instance.memory():.0f} MiB |"]
         lines += ["", "### An empty database", "", *table(rows)]
         if given.million:
-            lines += million(instance, given, scale)
-        instance.stop()
+            lines += ["", "### A million tasks in the database", "", f"Ready {ready:.2f} s after the start; {large.memory():.0f} MiB of memory after the runs."]
+            for row in measured[1]:
+                if row["scenario"] == "pickup":
+                    lines += [f"createTask to a waiting worker's claim: {row['p50']:.1f} ms (p50), {row['p95']:.1f} ms (p95)."]
+            lines += ["", *table(measured[1], rows)]
+        for each in instances:
+            each.stop()
     return lines
-
-
-def million(instance: Instance, given: argparse.Namespace, scale: float) -> list[str]:
-    """All again with a million tasks in the database; the lines for the page."""
-    ready = fill(instance, 1_000_000)
-    rows = scenarios(instance, given.rounds, scale, given.only)
-    lines = ["", "### A million tasks in the database", "", f"Ready {ready:.2f} s after the start; {instance.memory():.0f} MiB of memory after the runs."]
-    for row in rows:
-        if row["scenario"] == "pickup":
-            lines += [f"createTask to a waiting worker's claim: {row['p50']:.1f} ms (p50), {row['p95']:.1f} ms (p95)."]
-    return [*lines, "", *table(rows)]
 
 
 def write(lines: list[str]) -> None:

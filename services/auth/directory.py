@@ -70,7 +70,7 @@ class Directory:
         self._records: dict[str, ClientRecord] = {}
         self._version = 0
         self._ahead: set[int] = set()
-        validator = credentials.SignatureValidator(self._record, self.expand)
+        validator = credentials.SignatureValidator(self._record, self.expand, wall=clock.wall)
         self._validate = validator.validate
 
     def authenticate(self, request: SignedRequest) -> Success | Failure:

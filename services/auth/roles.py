@@ -15,7 +15,9 @@ from tcbox.services.auth.directory import Directory
 from tcbox.services.auth.model import Role
 from tcbox.services.auth.store import sql
 
-TRIES = 10
+TRIES = 50
+"""How often a change is decided anew because another process changed a role meanwhile: one try of two or three succeeds
+beside another process that does nothing but change roles."""
 
 _Step = Callable[[db.Tx], Awaitable[int]]
 

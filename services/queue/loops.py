@@ -86,7 +86,7 @@ class Loops:
         for task_queue_id, waiting in self._waiters.waiting().items():
             found = int(await self._db.value(sql.some_pending, task_queue_id=task_queue_id, limit=waiting) or 0)
             if found:
-                self._waiters.wake(task_queue_id, found)
+                self._waiters.wake(task_queue_id, found, tell=False)
 
     async def satisfy_dependents(self) -> int:
         """One step of `dependencies`; how many dependents it looked after."""

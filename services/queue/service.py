@@ -30,6 +30,9 @@ from tcbox.services.queue.run_credentials import RunCredentials
 from tcbox.services.queue.sightings import Sightings
 from tcbox.services.queue.waiters import Waiters
 
+PENDING = "queue.pending"
+"""The topic of signals between the queue's processes: the task queue of a task that waits for a worker."""
+
 
 class Service:
     """The queue service.
@@ -74,8 +77,9 @@ class Service:
         worker_frequency: int = 30 * clocks.MINUTE,
     ) -> None:
         self._bus = bus
+        self._database = database
         self._watch_workers = watch_workers
-        self.waiters = Waiters(clock)
+        self.waiters = Waiters(clock, lambda task_queue_id: database.signal(PENDING, task_queue_id))
         self.sightings = Sightings(database, clock, frequency=worker_frequency)
         alarms = Alarms(clock)
         changes = Changes(bus, self.waiters, alarms, expiration_delay=expiration_delay)
@@ -115,6 +119,7 @@ class Service:
             subscription = await self._bus.subscribe("queue/worker-removed", removals.BINDINGS, self.removals.handle)
             stack.push_async_callback(self._bus.unsubscribe, subscription)
         stack.push_async_callback(self.sightings.flush)
+        stack.callback(self._database.listen(PENDING, self.waiters.hear))
         self.waiters.draining = False
 
     def families(self) -> list[object]:

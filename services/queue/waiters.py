@@ -1,6 +1,7 @@
 """Calls that wait for work: first come, first served, and woken the moment a task becomes pending.
 
-Only as many are woken as there are tasks, so that a new task does not set all idle workers going at once.
+Only as many are woken as there are tasks, so that a new task does not set all idle workers going at once. A task for which
+nobody waits here is told to the queue's other processes, where somebody may.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 from tcbox import clock as clocks
 
@@ -23,10 +25,15 @@ class Waiter:
 
 
 class Waiters:
-    """All calls of this process that wait for work."""
+    """All calls of this process that wait for work.
 
-    def __init__(self, clock: clocks.Clock) -> None:
+    Args:
+        tell: tells the queue's other processes that a task of a task queue is pending.
+    """
+
+    def __init__(self, clock: clocks.Clock, tell: Callable[[str], None] = lambda _: None) -> None:
         self._clock = clock
+        self._tell = tell
         self._queues: dict[str, deque[Waiter]] = {}
         self._hints: defaultdict[str, int] = defaultdict(int)
         self._resting: set[asyncio.Future[bool]] = set()
@@ -40,8 +47,8 @@ class Waiters:
         """How many calls wait, by task queue."""
         return {name: len(queue) for name, queue in self._queues.items() if queue}
 
-    def wake(self, task_queue_id: str, count: int = 1) -> None:
-        """Some tasks of the queue have become pending: wake as many of those who wait for them."""
+    def wake(self, task_queue_id: str, count: int = 1, *, tell: bool = True) -> None:
+        """Some tasks of the queue have become pending: wake as many of those who wait for them, here or elsewhere."""
         self._hints[task_queue_id] += 1
         queue = self._queues.get(task_queue_id)
         while queue and count > 0:
@@ -49,6 +56,13 @@ class Waiters:
             if not future.done():
                 future.set_result(True)
                 count -= 1
+        if count > 0 and tell:
+            self._tell(task_queue_id)
+
+    def hear(self, task_queue_id: str | None) -> None:
+        """Another process says that a task of a queue is pending; None when it may have said so of any."""
+        for name in [task_queue_id] if task_queue_id is not None else list(self._queues):
+            self.wake(name, tell=False)
 
     async def wait(self, task_queue_id: str, seen: int, until: int, *, again: bool = False) -> bool:
         """Wait until a task of the queue becomes pending, or a time has come; whether to look for tasks again.

@@ -44,7 +44,7 @@ class Method:
         eager: its coroutine never waits for anything but a bounded read, so it is run without a task of its own.
         conceal: the request's body must not stand in an error reply or a log.
         empty: the route's last parameter may be empty.
-        published: it stands in the references; one that does not is no part of the contract with clients.
+        published: whether it stands in the service's references; one that does not is there for old clients alone.
         patient: it may wait long before it answers, and is cancelled when its caller goes away.
     """
 
@@ -144,8 +144,7 @@ class Api:
             method = Method(
                 service=self.service, name=name, verb=verb, route=route, title=title, description=description.strip(),
                 category=category or self.title, stability=stability, input=input, output=output, scopes=scopes,
-                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, published=published,
-                attribute=handler.__name__,
+                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, published=published, attribute=handler.__name__,
             )  # fmt: skip
             self._check(method, handler)
             self.methods[name] = method

@@ -27,7 +27,7 @@ def document(api: Api, schemas: SchemaSet, *, version: str) -> dict[str, Any]:
     """The service's API as an OpenAPI 3.1 document with every schema it uses inside."""
     used: dict[str, Any] = {}
     paths: dict[str, Any] = {}
-    for method in filter(lambda method: method.published, api.methods.values()):
+    for method in filter(lambda each: each.published, api.methods.values()):
         path = f"/api/{api.service}/v1" + method.route.replace("<", "{").replace(">", "}")
         paths.setdefault(path, {})[method.verb] = _operation(method, schemas, used)
     return {

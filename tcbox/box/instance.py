@@ -83,7 +83,7 @@ class Box:
         shared = services.Shared(
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key, root_client=self.root_client,
             sealer=_sealer(settings, folder), schemas=SchemaSet.load(services.schema_folders(enabled)),
-            front=self.front, root_url=self.root_url, meter=metrics.Meter(self.registry), supervisor=self.supervisor,
+            front=self.front, root_url=self.root_url, meter=metrics.Meter(self.registry), registry=self.registry, supervisor=self.supervisor,
             blobs=place, signer=signer, ephemeral=self._ephemeral, live_logs=LiveLogs(url=f"{self.root_url}/live", mounted=True),
             local_url=f"http://{_local(settings.host)}:{self.port}",
         )  # fmt: skip

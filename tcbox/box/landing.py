@@ -35,7 +35,7 @@ def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
         if path == "/ui/instance.json":
             shown = {key: value for key, value in describe().items() if key not in ("credentials", "pid", "data", "defaultData", "log", "database")}
             return web.Response(body=wire.encode(shown), headers={"Content-Type": wire.JSON, "Cache-Control": "no-store"})
-        name = "index.html" if path == "/" or path.startswith(("/tasks/", "/groups/")) else path.removeprefix("/ui/")
+        name = "index.html" if path in ("/", "/index") or path.startswith(("/tasks/", "/groups/", "/index/")) else path.removeprefix("/ui/")
         file = resources.files("tcbox.ui").joinpath(name)
         if "/" in name or name.rpartition(".")[2] not in _TYPES or not file.is_file():
             missing = {"code": "ResourceNotFound", "message": f"There is nothing at {path}. The API is below /api/, its description below /references/."}

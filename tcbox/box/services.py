@@ -29,7 +29,7 @@ from tcbox.config.instance import Instance
 from tcbox.credentials import Failure, LazyScopes, SignedRequest, Success
 from tcbox.credentials.sealed import Sealer
 from tcbox.events import Bus, Exchanges
-from tcbox.runtime import Supervisor
+from tcbox.runtime import Registry, Supervisor
 from tcbox.scopes import ScopeSet
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Shared:
     front: Front
     root_url: str
     meter: Meter
+    registry: Registry
     supervisor: Supervisor
     blobs: blobs.Blobs
     signer: signing.Signer

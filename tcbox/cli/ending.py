@@ -12,6 +12,16 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def hold() -> None:
+    """Have signals wait, so that none comes between the making of what must not be left behind and `watching`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def release() -> None:
+    """Let them come, those first that waited."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
 class Ended(BaseException):
     """A signal asked for the end while nothing was served yet."""
 

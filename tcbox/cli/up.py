@@ -18,7 +18,7 @@ from tcbox import clock as clocks
 from tcbox import config, errors, ids, log
 from tcbox.cli import banner, terminal
 from tcbox.cli.config import chosen
-from tcbox.cli.ending import Ended, Ending
+from tcbox.cli.ending import Ended, Ending, hold, release
 from tcbox.config.instance import Instance
 from tcbox.runtime import tuning
 
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data}
     settings = config.load(chosen(args.config), overrides, os.environ)
     anew = args.detach and getattr(sys, "frozen", False) and len(told) == 1
+    if args.ephemeral:
+        hold()
     folder = Instance(_temporary() if args.ephemeral and not anew else settings.data)
     if not args.ephemeral:
         folder.refuse_if_running()
@@ -105,6 +107,7 @@ class Run:
         """
         reading, writing = os.pipe()
         child = self._spawned(writing) if anew else self._forked(reading, writing)
+        release()  # the folder is the child's now
         os.close(writing)
         try:
             with open(reading, "rb") as pipe:
@@ -183,6 +186,7 @@ class Run:
         ending = Ending(asked=lambda _: print("stopping ...", file=sys.stderr, flush=True) if said else None, forced=self._leave_nothing)
         with ending.watching():
             try:
+                release()
                 return self._run(ready, ending, quiet=quiet)
             except (Ended, asyncio.CancelledError):
                 return 128 + ending.number

@@ -11,6 +11,7 @@ import msgspec
 
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
 from tcbox.config.services.github import Github
+from tcbox.config.services.notify import Notify
 from tcbox.config.settings import Blobs, Settings
 
 REQUIRES: dict[str, tuple[str, ...]] = {
@@ -19,9 +20,13 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "secrets": ("auth",),
     "queue": ("auth", "object"),
     "github": ("auth", "queue"),
+    "index": ("auth", "queue"),
+    "purge-cache": ("auth",),
+    "notify": ("auth",),
 }
 """Which other services each one needs."""
 
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 
 
@@ -46,6 +51,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _auth(settings.services.auth)
     yield from _key(settings)
     yield from _github_app(settings.services.github)
+    yield from _notify(settings.services.notify)
 
 
 def _services(settings: Settings) -> Iterator[Clash]:
@@ -156,3 +162,23 @@ def _key(settings: Settings) -> Iterator[Clash]:
         fits = False
     if not fits:
         yield Clash("services.secrets.key", "32 bytes in base64", "a text of another form", "make one with `openssl rand -base64 32`")
+
+
+def _notify(notify: Notify) -> Iterator[Clash]:
+    email, section = notify.email, "services.notify.email"
+    if email.host and not email.source:
+        yield Clash(f"{section}.host", "source beside it", "it alone", "say from whom e-mails are, as source: Taskcluster <taskcluster@example.com>")
+    if not email.host:
+        for name in ("port", "certificates", "user", "password"):
+            if getattr(email, name):
+                yield Clash(f"{section}.{name}", "host beside it", "no host", "name the mail server as host, or remove it")
+    yield from _together(section, {"user": email.user, "password": email.password})
+    if email.password and email.tls == "none" and email.host not in _LOCAL:
+        yield Clash(f"{section}.tls", "starttls or tls", "none", "the password would cross the network in the clear")
+    if email.certificates and "BEGIN CERTIFICATE-----" not in email.certificates:
+        yield Clash(f"{section}.certificates", "certificates in PEM", "a text of another form", "refer to the file: ${file:path}")
+    matrix, slack = notify.matrix, notify.slack
+    yield from _together("services.notify.matrix", {"base_url": matrix.base_url, "access_token": matrix.access_token})
+    for name, secret in (("matrix.access_token", matrix.access_token), ("slack.access_token", slack.access_token)):
+        if not secret.isprintable() or not secret.isascii() or " " in secret:
+            yield Clash(f"services.notify.{name}", "a token of printable ASCII without blanks", "a text of another form", "look for a line break in it")

@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 
@@ -22,9 +23,18 @@ def docstring(kind: type) -> str:
 
 @cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in ast.parse(_source(module)).body if isinstance(node, ast.ClassDef)}
+
+
+def _source(module: str) -> str:
+    """A module's text; empty where there is none. Not every loader gives it: pytest's does not."""
     spec: Any = importlib.util.find_spec(module)
-    source = spec.loader.get_source(module) if spec is not None and hasattr(spec.loader, "get_source") else None
-    return {node.name: node for node in ast.parse(source or "").body if isinstance(node, ast.ClassDef)}
+    if spec is None:
+        return ""
+    if hasattr(spec.loader, "get_source"):
+        return spec.loader.get_source(module) or ""
+    path = Path(spec.origin or "")
+    return path.read_text(encoding="utf-8") if path.suffix == ".py" and path.is_file() else ""
 
 
 def _attributes(node: ast.ClassDef | None) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,7 @@ class SignatureValidator:
         skew_ms: how far a request's time may be off.
         certificate_skew_ms: how long before its start and after its expiry a certificate is still taken.
         remembered: how many certificates are remembered.
+        wall: the time by which callers sign, in ms, where it is another than the one that is given with each request.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class SignatureValidator:
         skew_ms: int = SKEW_MS,
         certificate_skew_ms: int = temporary.SKEW_MS,
         remembered: int = 4096,
+        wall: Callable[[], int] | None = None,
     ) -> None:
         self._clients = clients
         self._expand = expand
         self._skew_ms = skew_ms
         self._certificate_skew_ms = certificate_skew_ms
         self._remembered = remembered
+        self._wall = wall
         self._plain: dict[str, _Holder] = {}  # of clients that sign for themselves
         self._holders: OrderedDict[tuple[str, str], _Holder] = OrderedDict()
 
@@ -83,7 +86,7 @@ class SignatureValidator:
                 "and this client's access token"
             )
         off = header.ts * 1000 - now_ms
-        if abs(off) > self._skew_ms:
+        if abs(off) > self._skew_ms and (self._wall is None or abs(header.ts * 1000 - self._wall()) > self._skew_ms):
             raise hawk.HawkError(
                 f"Unauthorized: Stale timestamp: the request's time is {abs(off) // 1000} seconds {'ahead of' if off > 0 else 'behind'} "
                 f"the server's, and may be {self._skew_ms // 1000} off; set the clock"

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tcbox.db.stats import Stats
 
 T = TypeVar("T")
+Listener = Callable[[str | None], None]
+"""Is told the text of a signal; None when some may have been missed."""
 
 
 class Row(Protocol):
@@ -105,6 +107,14 @@ class Database(Protocol):
 
     async def value(self, query: Query, /, **params: Any) -> Any:
         """The first column of the first row, read outside a transaction, or None."""
+        ...
+
+    def signal(self, topic: str, text: str, /) -> None:
+        """Give the other processes on this database a hint, soon, once for several of the same text; it may be lost."""
+        ...
+
+    def listen(self, topic: str, listener: Listener, /) -> Callable[[], None]:
+        """Hear such hints from other processes, on the event loop; gives what ends that."""
         ...
 
     async def ping(self) -> None:

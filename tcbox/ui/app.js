@@ -11,6 +11,7 @@ async function page() {
   const main = byId("main");
   const [kind, id, ...rest] = location.pathname.split("/").filter(Boolean).map(decodeURIComponent);
   if (kind === undefined) return (await import("./start.js")).start(main);
+  if (kind === "index" || id === "index") return (await import("./browse.js")).browse(main, (kind === "index" ? [id ?? "", ...rest] : rest).filter(Boolean).join("."));
   if (kind === "groups" || id === "groups") return (await import("./group.js")).group(main, kind === "groups" ? id : rest[0]);
   return (await import("./task.js")).task(main, id, rest[0] === "runs" ? Number(rest[1]) : null);
 }

@@ -62,6 +62,11 @@ export function groupLink(taskGroupId) {
   return el("a", { href: `/groups/${encodeURIComponent(taskGroupId)}` }, el("code", {}, taskGroupId));
 }
 
+/** A link to a path of the index, "" for its root. */
+export function indexLink(path, text) {
+  return el("a", { href: `/index/${encodeURIComponent(path)}` }, text);
+}
+
 /** A link to an address that others chose, or its text when no browser should follow it. */
 export function outward(text) {
   const sound = URL.canParse(text) && ["http:", "https:"].includes(new URL(text).protocol);

@@ -1,11 +1,12 @@
 // The page of a task: where it stands, its runs, log and artifacts, and what can be done with it.
 
 import * as api from "./api.js";
-import { badge, button, copyable, el, empty, facts, groupLink, outward, section, show, table, taskLink } from "./dom.js";
+import { badge, button, copyable, el, empty, facts, groupLink, indexLink, outward, section, show, table, taskLink } from "./dom.js";
 import { follow } from "./follow.js";
 import { LogView } from "./log.js";
 import { clear, told } from "./notices.js";
 import { poll } from "./poll.js";
+import { reader } from "./reader.js";
 import * as recent from "./recent.js";
 import { ago, took } from "./times.js";
 
@@ -64,11 +65,11 @@ class TaskPage {
       state: el("div", { class: "state" }), facts: section("Task"), runs: section("Runs"), logs: section("Log", { wide: true }),
       artifacts: section("Artifacts"), needs: section("Depends on"), dependents: section("Needed by"),
     });
-    this.raw = this.reader(null, "Raw log");
+    this.raw = reader(null, "Raw log");
     this.view.bar.append(this.raw);
     this.logs.place.replaceChildren(this.view.bar, this.view.box);
     const source = el("section", { class: "card" }, el("h2", {}, "Definition"), el("details", {}, el("summary", {}, "Show the definition"),
-      el("p", { class: "links" }, this.reader(api.address("queue", this.at), "As the API gives it")), el("pre", { class: "source", tabindex: "0" }, JSON.stringify(definition, null, 2))));
+      el("p", { class: "links" }, reader(api.address("queue", this.at), "As the API gives it")), el("pre", { class: "source", tabindex: "0" }, JSON.stringify(definition, null, 2))));
     this.main.replaceChildren(
       el("h1", {}, this.name), el("p", { class: "lead" }, copyable(this.taskId)), this.state,
       el("p", { class: "description" }, definition.metadata?.description ?? ""),
@@ -76,17 +77,6 @@ class TaskPage {
         el("div", {}, this.logs.element, this.artifacts.element, source),
         el("div", {}, this.facts.element, this.runs.element, this.needs.element, this.dependents.element)));
     this.definition = definition;
-  }
-
-  /** A link that is signed when it is followed. */
-  reader(url, text) {
-    const link = el("a", { href: url && String(url), target: "_blank", rel: "noopener" }, text);
-    link.addEventListener("click", (event) => {
-      if (!api.credentials()) return;
-      event.preventDefault();
-      api.readable(new URL(link.href)).then((signed) => window.open(signed, "_blank", "noopener"), told);
-    });
-    return link;
   }
 
   heading({ state, runs }) {
@@ -107,11 +97,13 @@ class TaskPage {
   }
 
   about(status) {
-    const { metadata = {}, created } = this.definition;
+    const { metadata = {}, created, routes = [] } = this.definition;
+    const indexed = routes.filter((route) => route.startsWith("index.")).map((route) => route.slice("index.".length));
     return facts([
       ["Task queue", el("code", {}, status.taskQueueId)], ["Task group", groupLink(status.taskGroupId)], ["Created", ago(created)],
       ["Deadline", ago(status.deadline)], ["Expires", ago(status.expires)], ["Priority", status.priority], ["Retries left", String(status.retriesLeft)],
       ["Owner", metadata.owner], ["Source", metadata.source && outward(metadata.source)], ["Scheduler", status.schedulerId], ["Project", status.projectId],
+      ["Index", indexed.length ? indexed.map((path) => el("div", {}, indexLink(path, path))) : null],
     ]);
   }
 
@@ -147,7 +139,7 @@ class TaskPage {
     show(this.artifacts.place, [run?.runId, found], () => {
       if (!found.length) return empty(run && OPEN.includes(run.state) ? "None yet." : "None.");
       return table("Artifacts", ["Name", "Type", "Expires"], found.map((each) => [
-        [this.reader(api.address("queue", api.path`task/${this.taskId}/runs/${run.runId}/artifacts/${each.name}`), each.name), each.storageType === "error" && badge("failed", "error")],
+        [reader(api.address("queue", api.path`task/${this.taskId}/runs/${run.runId}/artifacts/${each.name}`), each.name), each.storageType === "error" && badge("failed", "error")],
         el("span", { class: "hint" }, each.contentType), ago(each.expires),
       ]));
     });

@@ -19,7 +19,7 @@ from tests.support.box import Box
 from tcbox import ids
 from tcbox.credentials import hawk
 
-SERVICES = ("auth", "queue", "secrets", "object", "github")
+SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "notify", "github")
 EXAMPLES = 20
 """Calls of each method by each kind of caller."""
 CONFIG = """
@@ -166,10 +166,14 @@ def plant(api: Api) -> dict[str, tuple[str, ...]]:
     inline = {"dataInline": {"contentType": "text/plain", "objectData": "eHh4"}}
     api.made("PUT", "/api/object/v1/upload/o", {**upload, "proposedUploadMethods": inline})
     api.made("POST", "/api/object/v1/finish-upload/o", {"projectId": "p", "uploadId": upload["uploadId"]})
+    entry = {"taskId": running, "rank": 1, "data": {}, "expires": stamp(3600)}
+    api.made("PUT", "/api/index/v1/task/a.b.c", entry)
+    api.made("POST", "/api/purge-cache/v1/purge-cache/prov/wt", {"cacheName": "c"})
     return {
         "taskId": (task, running), "taskGroupId": (task, running), "runId": ("0", "1"), "taskQueueId": ("prov/wt", "prov/other"), "name": ("public/a.txt", "s", "o"),
         "provisionerId": ("prov",), "workerType": ("wt",), "workerGroup": ("wg",), "workerId": ("w",), "clientId": ("c", "static/taskcluster/root"),
         "roleId": ("r", "anonymous"), "entityType": ("client",), "entityId": ("c",), "level": ("read-only", "read-write"), "project": ("p",),
+        "namespace": ("a.b", "a.b.c", "a"), "indexPath": ("a.b.c",), "workerPoolId": ("prov/wt", "prov/other"),
     }  # fmt: skip
 
 

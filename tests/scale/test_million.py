@@ -41,9 +41,28 @@ def box(tmp_path_factory):
     made = Box(tmp_path_factory.mktemp("million"), QUIET).start()
     made.stop()
     subprocess.run([sys.executable, ROOT / "build" / "bench" / "fill.py", made.data, str(COUNT)], check=True)
+    fill_index(made.data / "tcbox.db")
     made.start()
     yield made
     made.stop()
+
+
+def fill_index(path):
+    """As many entries in the index, a thousand in a namespace, and as many runs that were taken in; a tenth has expired."""
+    now = int(time.time() * 1000)
+
+    def ends(number):
+        return now + (number + 1) * 1000 * (-1 if number % 10 == 0 else 3600)
+
+    with sqlite3.connect(path) as connection:
+        entries = ((f"fill.n{n // 1000}", f"e{n % 1000:03}", f"{n:022}", "0", ends(n), "{}") for n in range(COUNT))
+        connection.executemany("INSERT INTO index_tasks VALUES (?, ?, ?, ?, ?, ?)", entries)
+        namespaces = [("", "fill", ends(COUNT)), *(("fill", f"n{n}", ends(n * 1000 + 999)) for n in range(COUNT // 1000))]
+        connection.executemany("INSERT INTO index_namespaces VALUES (?, ?, ?)", namespaces)
+        connection.executemany("INSERT INTO index_handled VALUES (?, 0, ?)", ((f"{n:022}", now - n * 100) for n in range(COUNT)))
+        requests = ((f"prov/pool-{n // 100}", f"c{n % 100}", now, ends(n)) for n in range(COUNT // 10))
+        connection.executemany("INSERT INTO purge_cache_requests VALUES (?, ?, ?, ?)", requests)
+    connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +191,32 @@ def test_work_goes_on(database, queue):
     queue.createTask(taskcluster.slugId(), definitions.task("late/late", taskGroupId=group, schedulerId="fill"))
     queue.sealTaskGroup(group)
     assert queue.cancelTaskGroup(group)["cancelledCount"] > 10
+
+
+def test_the_index_and_purge_requests_answer_at_once(box):
+    """Entries are found, listed, replaced and removed among so many, and so are requests to purge caches."""
+    index, purge = taskcluster.Index(box.options), taskcluster.PurgeCache(box.options)
+    middle = f"fill.n{COUNT // 2000}"
+    body = {"taskId": taskcluster.slugId(), "rank": 1, "data": {}, "expires": definitions.wire(days=1)}
+    seconds = []
+
+    def soon(call, *args, **query):
+        started = time.monotonic()
+        reply = call(*args, **query)
+        seconds.append(time.monotonic() - started)
+        return reply
+
+    assert soon(index.findTask, f"{middle}.e501")["taskId"] == f"{COUNT // 2000 * 1000 + 501:022}"
+    assert soon(index.insertTask, f"{middle}.e501", body)["taskId"] == body["taskId"]
+    assert len(_paged(lambda query: soon(index.listTasks, middle, query=query), "tasks", 400)) == 900
+    assert len(_paged(lambda query: soon(index.listNamespaces, "fill", query=query), "namespaces", 400)) == COUNT // 1000
+    asked = [f"fill.n{n}.e{n % 900 // 10 * 10 + 1:03}" for n in range(COUNT // 1000)]
+    assert len(soon(index.findTasksAtIndex, {"indexes": asked})["tasks"]) == len(asked)
+    assert soon(index.deleteTask, f"{middle}.e501") == {}
+    assert len(soon(purge.purgeRequests, "prov/pool-7")["requests"]) == 90
+    assert len(soon(purge.allPurgeRequests, query={"limit": "1000"})["requests"]) == 1000
+    soon(purge.purgeCache, "prov/pool-7", {"cacheName": "c1"})
+    assert max(seconds) < SOON, seconds
 
 
 def _paged(call, key, limit):

@@ -90,6 +90,68 @@ async def test_deadlocks_are_run_again(tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_nobody_is_overtaken_for_ever(tmp_path: Path) -> None:
+    """Many processes that all change one row, again and again, each get their turn: no change is refused, none is lost."""
+    url = await databases.fresh("postgres", migrations, tmp_path)
+    processes = [db.connect(f"{url}&pool=4", clock=clock.SystemClock()) for _ in range(3)]
+    for each in processes:
+        await each.start(migrations)
+
+    async def make(tx: db.Tx) -> None:
+        await tx.execute(sql.insert_thing, key="a", number=0, body=None, made=tx.now)
+
+    async def count(tx: db.Tx) -> None:
+        row = await tx.one(sql.get_thing, key="a")
+        assert row is not None
+        await asyncio.sleep(0.002)  # as a transaction of several statements on a busy server
+        await tx.execute(sql.set_number, key="a", number=row["number"] + 1)
+
+    async def client(database: db.Database) -> None:
+        for _ in range(10):
+            await database.transaction(count)
+
+    await processes[0].transaction(make)
+    await asyncio.gather(*(client(each) for each in processes for _ in range(4)))
+    row = await processes[0].point(sql.get_thing, key="a")
+    assert row is not None
+    assert row["number"] == 120
+    for each in processes:
+        await each.close()
+
+
+async def test_hints_reach_the_other_processes(tmp_path: Path) -> None:
+    """A hint is heard by every other process once, not by its sender; after a lost connection all are told to look again."""
+    url = await databases.fresh("postgres", migrations, tmp_path)
+    one, two, three = processes = [db.connect(url, clock=clock.SystemClock()) for _ in range(3)]
+    heard: dict[int, list[str | None]] = {n: [] for n in range(3)}
+    ends = []
+    for n, each in enumerate(processes):
+        await each.start(migrations)
+        ends.append(each.listen("topic", heard[n].append))
+    await _until(lambda: all(said == [None] for said in heard.values()))
+    long = [f"{n:04}" + "x" * 500 for n in range(40)]
+    for text in ["a", "b", "a", *long]:
+        one.signal("topic", text)
+    two.signal("elsewhere", "c")
+    await _until(lambda: len(heard[1]) == len(heard[2]) == 43)
+    assert sorted(map(str, heard[1][1:])) == sorted(["a", "b", *long])
+    assert heard[0] == [None]
+    ends[2]()
+    await three.value(db.Query("t", "", "", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'tcbox listening'", ()))
+    await _until(lambda: heard[1][-1] is None and heard[0] == [None, None])
+    one.signal("topic", "again")
+    await _until(lambda: heard[1][-1] == "again")
+    assert len(heard[2]) == 43
+    for each in processes:
+        await each.close()
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("option", ["pool=none", "pool=0", "schema=a-b"])
 def test_options_are_checked(option: str) -> None:
     """A wrong option in the URL is refused by name before anything is connected."""

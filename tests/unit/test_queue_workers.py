@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from tcbox import clock as clocks
+from tcbox import db
+from tests.support import databases
 from tests.support import queue as support
 from tests.support.databases import database  # noqa: F401
 from tests.support.queue import QUEUE, Queue, clock, queue  # noqa: F401
@@ -93,6 +97,41 @@ async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
         assert len((await queue.call("listWorkers", "proj", "ci", query={"quarantined": value}))["workers"]) == count
     queue.clock.advance(clocks.HOUR)
     assert len(await queue.claim()) == 1
+
+
+async def test_quarantine_reaches_a_call_that_waits_already(queue: Queue) -> None:
+    """A worker put into quarantine while its claimWork waits gets nothing; the task goes to the next who waits, at once."""
+    bad = asyncio.create_task(queue.claim())
+    while not queue.service.waiters.waiting():
+        await asyncio.sleep(0.002)
+    good = asyncio.create_task(queue.claim(workerId="other"))
+    while queue.service.waiters.waiting() != {QUEUE: 2}:
+        await asyncio.sleep(0.002)
+    await queue.call("quarantineWorker", *KEY, payload={"quarantineUntil": clocks.to_wire(queue.clock.now() + clocks.HOUR)})
+    task_id = await queue.create()
+    [claimed] = await asyncio.wait_for(good, 5)
+    assert (claimed["status"]["taskId"], claimed["workerId"]) == (task_id, "other")
+    assert not bad.done()
+    queue.clock.advance(21 * clocks.SECOND)
+    assert await asyncio.wait_for(bad, 5) == []
+
+
+async def test_a_task_made_by_another_process_wakes_who_waits(tmp_path: Path, clock: clocks.VirtualClock) -> None:  # noqa: F811
+    """A claimWork that waits at one process gets a task that was created at another, told by it and not found by looking."""
+    url = await databases.fresh("postgres", migrations, tmp_path)
+    one, two = (db.connect(url, clock=clock) for _ in range(2))
+    async with AsyncExitStack() as stack:
+        for each in (one, two):
+            await each.start(migrations)
+            stack.push_async_callback(each.close)
+        here = await stack.enter_async_context(support.started(one, clock))
+        there = await stack.enter_async_context(support.started(two, clock))
+        first, second = (asyncio.create_task(here.claim(workerId=name)) for name in ("a", "b"))
+        while here.service.waiters.waiting() != {QUEUE: 2}:
+            await asyncio.sleep(0.002)
+        made = {await there.create() for _ in range(2)}
+        claimed = await asyncio.wait_for(asyncio.gather(first, second), 10)
+        assert {claim["status"]["taskId"] for [claim] in claimed} == made
 
 
 async def test_a_declared_worker_lives_as_long_as_was_said(queue: Queue) -> None:

@@ -10,12 +10,14 @@ import pytest
 from tcbox.api import schemas
 from tcbox.api.declare import pattern
 from tcbox.services.auth.declarations import api as auth
+from tcbox.services.index.declarations import api as index
 from tcbox.services.object.declarations import api as objects
+from tcbox.services.purge_cache.declarations import api as purge_cache
 from tcbox.services.queue.declarations import api as queue
 from tcbox.services.secrets.declarations import api as secrets
 from tests.support.service import SERVICES
 
-APIS = (auth, queue, secrets, objects)
+APIS = (auth, queue, secrets, objects, index, purge_cache)
 LONG = 60_000
 """Characters, about as many as a request line can have."""
 PARTS = ("1", "0", "a", "-", "a-", "a/", ".", "a.", "*", "%", " ", "A", "_")

@@ -18,7 +18,7 @@ from tcbox.credentials import hawk, temporary
 from tests.support.box import Box
 
 QUIET = "log: {level: warning}\nworkers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
-SERVICES = ("auth", "queue", "secrets", "object")
+SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache")
 
 
 def at(seconds: float) -> str:
@@ -80,6 +80,7 @@ class Instance:
         upload = {"projectId": "p", "uploadId": self.upload}
         self.must("PUT", "/object/v1/upload/private%2Fx", {**upload, "expires": at(3600), "proposedUploadMethods": inline})
         self.must("POST", "/object/v1/finish-upload/private%2Fx", upload)
+        self.must("PUT", "/index/v1/task/a.b", {"taskId": self.running, "rank": 1, "data": {}, "expires": at(3600)})
 
     def parameters(self, name: str) -> dict[str, str]:
         """Values of route parameters that lead to what is there."""
@@ -88,7 +89,7 @@ class Instance:
             "taskGroupId": self.task, "runId": "0", "taskQueueId": "prov/wt", "name": "private/x", "provisionerId": "prov", "workerType": "wt",
             "workerGroup": "wg", "workerId": "w", "clientId": "c", "roleId": "r", "entityType": "client", "entityId": "c", "level": "read-write",
             "bucket": "bucket", "prefix": "p", "project": "p", "projectId": "p", "serviceAccount": "a@b.c", "wstAudience": "a", "wstClient": "c",
-            "appName": "app", "owner": "owner",
+            "appName": "app", "owner": "owner", "namespace": "a.b", "indexPath": "a.b", "workerPoolId": "prov/wt",
         }  # fmt: skip
 
     def bodies(self, name: str) -> Any:
@@ -115,6 +116,8 @@ class Instance:
             "set": {"secret": {"a": 1}, "expires": at(3000)},
             "createUpload": {**upload, "expires": at(3000), "proposedUploadMethods": inline}, "finishUpload": {**upload, "hashes": {"sha256": "0" * 64}},
             "startDownload": {"acceptDownloadMethods": {"simple": True}},
+            "insertTask": {"taskId": self.task, "rank": 5, "data": {}, "expires": at(3000)}, "findTasksAtIndex": {"indexes": ["a.b"]},
+            "purgeCache": {"cacheName": "c"},
         }.get(name)  # fmt: skip
 
     def ask(self, service: str, name: str, who: tuple[str, str] | None, ext: str = "") -> tuple[int, Any]:

@@ -137,8 +137,7 @@ class DockerJob:
 
     async def _create(self, image: str, env: dict[str, str]) -> None:
         if self._payload.cache:
-            settings = self._docker.tools.settings
-            await self._docker.caches.purges.ask(self._docker.tools.http, settings.task_queue_id)
+            await self._docker.caches.purges.ask(self._docker.tools.http, self._run.task_queue_id)
         for name in self._payload.cache:
             self._caches.append(await self._docker.caches.take(name))
         config = self._config(image, env)

@@ -39,7 +39,7 @@ class Mounts:
         self._contents, self._caches = contents, caches
         self._taken: list[tuple[Cache, Path]] = []
 
-    async def mount(self, http: Http, task_queue_id: str) -> None:
+    async def mount(self, http: Http) -> None:
         """Mount all, in order.
 
         Raises RunEnded: malformed-payload when scopes are missing, failed when content cannot be had or unpacked.
@@ -47,7 +47,7 @@ class Mounts:
         names = [mount["cacheName"] for mount in self._mounts if "cacheName" in mount]
         if names:
             await scoped.require(self._run, [f"generic-worker:cache:{name}" for name in names], what="A cache among the payload's mounts")
-            await self._caches.purges.ask(http, task_queue_id)
+            await self._caches.purges.ask(http, self._run.task_queue_id)
         for mount in self._mounts:
             try:
                 await self._one(mount)

@@ -74,7 +74,7 @@ class HostJob:
         """Mount, then run the commands in order until one fails."""
         tools = self._host.tools
         if self._payload.mounts:
-            await self._mounts.mount(tools.http, tools.settings.task_queue_id)
+            await self._mounts.mount(tools.http)
         env = await self._environment()
         async with self._run.limited(self._payload.max_run_time):
             self._group = await self._host.keeper.group()

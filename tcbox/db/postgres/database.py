@@ -14,9 +14,10 @@ import asyncpg
 from tcbox import errors, log
 from tcbox.clock import Clock
 from tcbox.db.errors import DatabaseError
-from tcbox.db.interface import Row, Tx
+from tcbox.db.interface import Listener, Row, Tx
 from tcbox.db.migrations import Migrations
 from tcbox.db.postgres import address, failures, schema
+from tcbox.db.postgres.signals import Signals
 from tcbox.db.postgres.statements import Runner
 from tcbox.db.postgres.transaction import PostgresTx
 from tcbox.db.queries import Query
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTEMPTS = 15
-# From this attempt on, transactions that get in each other's way queue for a lock, so that each gets its turn.
-QUEUE_FROM = 3
+ATTEMPTS = 8
+# Transactions that get in each other's way queue for a turn from this attempt on, and from that one have the database to
+# themselves: those that come anew wait meanwhile, so that nobody is overtaken for ever.
+QUEUE_FROM, ALONE_FROM = 3, 5
 CONNECT_SECONDS, PING_SECONDS = 10.0, 5.0
 
 
@@ -45,6 +47,7 @@ class PostgresDatabase:
         self._pool: asyncpg.Pool | None = None
         self._under_way = 0
         self._quiet = asyncio.Event()
+        self._signals = Signals(f"tcbox {self._address.schema or ''}".rstrip(), self._notify, self._listening)
 
     async def start(self, migrations: Sequence[Migrations] = ()) -> None:
         """Connect, and bring the schema of these services up to date.
@@ -86,6 +89,7 @@ class PostgresDatabase:
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        await self._signals.close()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 while self._under_way:
@@ -100,7 +104,7 @@ class PostgresDatabase:
         async with self._use() as pool:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    result, callbacks = await self._attempt(pool, fn, queue=attempt >= QUEUE_FROM)
+                    result, callbacks = await self._attempt(pool, fn, _lock(attempt))
                 except failures.RETRIED as error:
                     if attempt == ATTEMPTS:
                         raise errors.Unavailable(f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again") from error
@@ -131,31 +135,44 @@ class PostgresDatabase:
             rows: list[Row] = await self._runner(connection).every(query, params)
         return rows
 
+    def signal(self, topic: str, text: str, /) -> None:
+        """Give the other processes on this database a hint; see the protocol."""
+        if self._pool is not None:
+            self._signals.signal(topic, text)
+
+    def listen(self, topic: str, listener: Listener, /) -> Callable[[], None]:
+        """Hear such hints from other processes; see the protocol."""
+        return self._signals.listen(topic, listener)
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
+
+    async def _listening(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self._address.dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "tcbox listening"})
+
     async def ping(self) -> None:
         """Return when the server answers, within some seconds."""
         with failures.translated("ping", self._address.place):
             async with asyncio.timeout(PING_SECONDS), self._connection() as connection:
                 await connection.execute("SELECT 1")
 
-    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], *, queue: bool) -> tuple[T, list[Callable[[], None]]]:
+    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], lock: str) -> tuple[T, list[Callable[[], None]]]:
         place = self._address.place
         async with self._acquired(pool) as connection:
             tx = PostgresTx(self._runner(connection), self._clock.now())
-            transaction = connection.transaction(isolation="repeatable_read")
-            with failures.translated("begin", place):
-                await transaction.start()
-                if queue:  # LOCK takes no snapshot, so what the transaction then reads is of after its turn came
-                    await connection.execute("LOCK TABLE tcbox_migrations IN SHARE ROW EXCLUSIVE MODE")
             try:
+                with failures.translated("begin", place):  # one round trip; LOCK takes no snapshot, so what is read then is of after its turn came
+                    await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tcbox_migrations IN {lock} MODE")
                 result = await fn(tx)
                 if tx.failure is not None:
                     raise tx.failure
             except BaseException:
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    await transaction.rollback()
+                    await connection.execute("ROLLBACK")
                 raise
             with failures.translated("commit", place):
-                await transaction.commit()
+                await connection.execute("COMMIT")
         return result, tx.callbacks
 
     def _runner(self, connection: PoolConnectionProxy) -> Runner:
@@ -193,6 +210,11 @@ class PostgresDatabase:
                 await pool.release(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 log.get("db").debug("a connection to %s was lost; the pool opens another", self._address.place)
+
+
+def _lock(attempt: int) -> str:
+    """In which mode an attempt locks: shared by all at first, then one at a time among those that queue, then alone."""
+    return "ROW SHARE" if attempt < QUEUE_FROM else "SHARE ROW EXCLUSIVE" if attempt < ALONE_FROM else "EXCLUSIVE"
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from tcbox import errors
 from tcbox.clock import Clock
 from tcbox.db.errors import DatabaseError
-from tcbox.db.interface import Row, Tx
+from tcbox.db.interface import Listener, Row, Tx
 from tcbox.db.migrations import Migrations
 from tcbox.db.queries import Query
 from tcbox.db.sqlite import failures, schema, statements, wal
@@ -110,6 +110,13 @@ class SqliteDatabase:
         if self._points is None:
             raise self._closed()
         return list(self._points.run(query, params, statements.every))
+
+    def signal(self, topic: str, text: str, /) -> None:
+        """There are no other processes: the file is locked."""
+
+    def listen(self, topic: str, listener: Listener, /) -> Callable[[], None]:
+        """There is nobody to be heard."""
+        return lambda: None
 
     async def ping(self) -> None:
         """Return when the database answers."""

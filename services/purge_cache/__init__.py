@@ -1,0 +1,1 @@
+"""Purge-cache: requests that workers throw a cache away, which they look at before they use one."""
