@@ -319,7 +319,11 @@ async def test_render_with_overrides(world):
         ("version: 1\nx: 1", {}, "`/x`"),
         ("version: 1", {"overrides": {"repository": None}}, "/repository"),
         ("version: 1", {"overrides": {"branch": "é"}}, "printable ASCII"),
-        ("version: 1", {"kind": "github-issue-comment", "action": "created", "overrides": {"comment": {"id": 1, "user": {"login": "x"}, "body": "hi"}}}, "no command"),
+        (
+            "version: 1",
+            {"kind": "github-issue-comment", "action": "created", "overrides": {"comment": {"id": 1, "user": {"login": "x"}, "body": "hi"}}},
+            "no command",
+        ),
     ],
 )
 async def test_render_what_cannot_be(world, body, more, says):

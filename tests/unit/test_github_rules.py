@@ -110,7 +110,12 @@ async def test_rendering_is_exact_and_repeatable():
 def test_default_ids():
     """One task is the first of its group, whichever of the ids the file gives; several have a group apart."""
     own, group = ids.slugid(), ids.slugid()
-    for given, expected in (({}, None), ({"taskId": own}, (own, own)), ({"taskGroupId": group}, (group, group)), ({"taskId": own, "taskGroupId": group}, (own, group))):
+    for given, expected in (
+        ({}, None),
+        ({"taskId": own}, (own, own)),
+        ({"taskGroupId": group}, (group, group)),
+        ({"taskId": own, "taskGroupId": group}, (own, group)),
+    ):
         (entry,) = compiling.version_1({"tasks": [given]}, [], trigger()).tasks
         assert expected in (None, (entry["taskId"], entry["task"]["taskGroupId"]))
         assert expected or entry["taskId"] == entry["task"]["taskGroupId"]
@@ -136,7 +141,9 @@ def test_tasks_come_after_what_they_need(needs):
     assert seen == known
 
 
-@pytest.mark.parametrize("tasks", [{"a": 1}, ["x"], [{"routes": "x"}], [{"taskId": 1}], [{"taskId": "a"}, {"taskId": "a"}], [{"dependencies": "x", "taskId": "a"}]])
+@pytest.mark.parametrize(
+    "tasks", [{"a": 1}, ["x"], [{"routes": "x"}], [{"taskId": 1}], [{"taskId": "a"}, {"taskId": "a"}], [{"dependencies": "x", "taskId": "a"}]]
+)
 def test_what_is_no_list_of_tasks(tasks):
     """What a template renders to must be tasks."""
     with pytest.raises(compiling.ConfigError):
@@ -204,19 +211,28 @@ def test_slugids(seed, label):
 
 def test_policies_by_default():
     """Without a word on it, collaborators alone have tasks made; version 0 says it in its own way."""
-    assert policies.pull_requests({"version": 1}) == policies.pull_requests({"version": 0}) == policies.pull_requests({"version": 1, "policy": {}}) == "collaborators"
+    assert (
+        policies.pull_requests({"version": 1})
+        == policies.pull_requests({"version": 0})
+        == policies.pull_requests({"version": 1, "policy": {}})
+        == "collaborators"
+    )
     assert policies.pull_requests({"version": 0, "allowPullRequests": "public"}) == "public"
     assert policies.pull_requests(None) == "collaborators_quiet"
     assert policies.comments({"version": 0, "policy": {"allowComments": "collaborators"}}) is None
 
 
-@pytest.mark.parametrize(("text", "command"), [("/taskcluster a b ", "a b"), ("x\n  /taskcluster go\ny", "go"), ("/taskclusterx", None), ("say /taskcluster x", None), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "command"), [("/taskcluster a b ", "a b"), ("x\n  /taskcluster go\ny", "go"), ("/taskclusterx", None), ("say /taskcluster x", None), ("", None)]
+)
 def test_commands(text, command):
     """A command stands on a line of its own."""
     assert webhooks.command(text) == command
 
 
-@pytest.mark.parametrize(("ms", "words"), [(0, "0 seconds"), (61_000, "1 minute, 1 second"), (90_061_001, "1 day, 1 hour, 1 minute, 1 second"), (1500, "1 second, 500 milliseconds")])
+@pytest.mark.parametrize(
+    ("ms", "words"), [(0, "0 seconds"), (61_000, "1 minute, 1 second"), (90_061_001, "1 day, 1 hour, 1 minute, 1 second"), (1500, "1 second, 500 milliseconds")]
+)
 def test_durations(ms, words):
     """Times are told in words."""
     assert checks.duration(ms) == words
