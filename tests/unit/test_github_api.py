@@ -30,6 +30,15 @@ async def world(database, clock):  # noqa: F811
 
 
 @pytest_asyncio.fixture
+async def lone(tmp_path, clock):
+    """The same on SQLite alone, for rules that do not touch what is stored."""
+    async with support.alone(tmp_path, clock) as made:
+        await made.service.store.install("octo", support.INSTALLATION)
+        await made.grant(EVERY, *CREATE)
+        yield made
+
+
+@pytest_asyncio.fixture
 async def built(world):
     """Two pushes, and a pull request with two commits."""
     world.repo.commit(config("x", policy=PUBLIC), "main")
@@ -68,16 +77,16 @@ async def test_builds_are_listed_and_narrowed(built):
 
 
 @pytest.mark.parametrize("query", [{"repository": "x"}, {"organization": "x", "sha": "a"}, {"organization": "x", "pullRequest": "1"}, {"sha": "a"}])
-async def test_builds_are_narrowed_step_by_step(world, query):
+async def test_builds_are_narrowed_step_by_step(lone, query):
     """A repository needs its owner beside it, a commit and a pull request their repository."""
-    answer = await world.call("builds", query=query)
+    answer = await lone.call("builds", query=query)
     assert (answer.status, answer.code) == (400, "InputError") and "Must provide" in answer.message
 
 
 @pytest.mark.parametrize("query", [{"organization": "a.b"}, {"pullRequest": "x"}, {"organization": "a/b"}])
-async def test_malformed_queries(world, query):
+async def test_malformed_queries(lone, query):
     """Parameters of another form than the published are refused."""
-    assert (await world.call("builds", query=query)).code == "InvalidRequestArguments"
+    assert (await lone.call("builds", query=query)).code == "InvalidRequestArguments"
 
 
 async def test_cancel_builds(built):
@@ -218,26 +227,26 @@ async def test_create_comment(world):
         ("createComment", ("nobody", "x", "9"), {"body": "x"}, 404, "ResourceNotFound"),
     ],
 )
-async def test_what_cannot_be_written(world, method, args, payload, status, code):
+async def test_what_cannot_be_written(lone, method, args, payload, status, code):
     """What GitHub refuses is answered with its reason and a code that says whose fault it is."""
-    answer = await world.call(method, *args, payload=payload)
+    answer = await lone.call(method, *args, payload=payload)
     assert (answer.status, answer.code) == (status, code)
 
 
-async def test_what_github_forbids(world):
+async def test_what_github_forbids(lone):
     """Without the permission the answer is 403 ForbiddenByGithub; while GitHub limits, 429; while it fails, 500."""
-    sha = world.repo.commit(None)
-    world.hub.permissions[support.INSTALLATION] = {"contents": "read"}
-    answer = await world.call("createStatus", "octo", "hello.world", sha, payload={"state": "success"})
+    sha = lone.repo.commit(None)
+    lone.hub.permissions[support.INSTALLATION] = {"contents": "read"}
+    answer = await lone.call("createStatus", "octo", "hello.world", sha, payload={"state": "success"})
     assert (answer.status, answer.code) == (403, "ForbiddenByGithub") and "not accessible by integration" in answer.message
-    world.hub.broken = {"/repos"}
-    assert (await world.call("createStatus", "octo", "hello.world", sha, payload={"state": "success"})).status == 500
-    world.hub.broken = set()
-    world.hub.blocked[support.INSTALLATION] = (429, {"retry-after": "30"}, "slow down")
-    assert (await world.call("createStatus", "octo", "hello.world", sha, payload={"state": "success"})).code == "TooManyRequests"
+    lone.hub.broken = {"/repos"}
+    assert (await lone.call("createStatus", "octo", "hello.world", sha, payload={"state": "success"})).status == 500
+    lone.hub.broken = set()
+    lone.hub.blocked[support.INSTALLATION] = (429, {"retry-after": "30"}, "slow down")
+    assert (await lone.call("createStatus", "octo", "hello.world", sha, payload={"state": "success"})).code == "TooManyRequests"
 
 
-async def test_scopes(world):
+async def test_scopes(lone):
     """Each method needs its published scope."""
     sha = "a" * 40
     calls = {
@@ -251,8 +260,8 @@ async def test_scopes(world):
     for scope, (name, *args) in calls.items():
         payload = {"createStatus": {"state": "success"}, "createComment": {"body": "x"}}.get(name)
         for other in calls:
-            world.scopes = (other,)
-            assert ((await world.call(name, *args, payload=payload)).status == 403) is (other != scope), (name, other)
+            lone.scopes = (other,)
+            assert ((await lone.call(name, *args, payload=payload)).status == 403) is (other != scope), (name, other)
 
 
 async def test_without_configuration(database, clock):  # noqa: F811
@@ -288,26 +297,26 @@ async def render(world, body, kind="github-push", action=None, **more):
         ("github-issue-comment", "created", "pull-request"),
     ],
 )
-async def test_render(world, kind, action, role):
+async def test_render(lone, kind, action, role):
     """A file is rendered for each kind of event, with the role that its tasks would have, and nothing is created."""
     text = config("${tasks_for}").replace("name: ${tasks_for}", "name: '${tasks_for} ${event.sender.login}'")
-    answer = await render(world, text, kind, action, organization="acme", repository="rocket.js")
+    answer = await render(lone, text, kind, action, organization="acme", repository="rocket.js")
     assert answer.status == 200, answer.raw
     assert answer.body["scopes"][0] == f"assume:repo:github.com/acme/rocket.js:{role}"
     (entry,) = answer.body["tasks"]
     assert entry["task"]["metadata"]["name"].startswith(f"{kind} ") and entry["taskId"] == entry["task"]["taskGroupId"]
-    assert await world.builds() == []
+    assert await lone.builds() == []
 
 
-async def test_render_with_overrides(world):
+async def test_render_with_overrides(lone):
     """Parts of the event can be replaced; its branch decides the role, and a comment's body the command."""
-    answer = await render(world, config("one"), overrides={"branch": "topic"})
+    answer = await render(lone, config("one"), overrides={"branch": "topic"})
     assert answer.body["scopes"][0].endswith(":branch:topic")
     text = config("one").replace("name: one", "name: 'x ${event.taskcluster_comment}'")
     comment = {"id": 1, "user": {"login": "x"}, "body": "/taskcluster run all"}
-    answer = await render(world, text, "github-issue-comment", "edited", overrides={"comment": comment})
+    answer = await render(lone, text, "github-issue-comment", "edited", overrides={"comment": comment})
     assert answer.body["tasks"][0]["task"]["metadata"]["name"] == "x run all"
-    answer = await render(world, config("one"), overrides={"ref": "refs/tags/v1"})
+    answer = await render(lone, config("one"), overrides={"ref": "refs/tags/v1"})
     assert answer.body["scopes"][0].endswith(":tag:v1")
 
 
@@ -326,16 +335,16 @@ async def test_render_with_overrides(world):
         ),
     ],
 )
-async def test_render_what_cannot_be(world, body, more, says):
+async def test_render_what_cannot_be(lone, body, more, says):
     """What is wrong with a file or an event is answered with 400 and where it is."""
-    answer = await render(world, body, **more)
+    answer = await render(lone, body, **more)
     assert (answer.status, answer.code) == (400, "InputError") and says in answer.message, answer.message
 
 
-async def test_render_tasks_in_the_same_way_as_for_events(world):
+async def test_render_tasks_in_the_same_way_as_for_events(lone):
     """Hooks alone, or nothing, make no tasks; ids differ from one rendering to the next, and hold within one."""
-    assert (await render(world, "version: 1\nhooks: [{name: a/b}]")).body["tasks"] == []
+    assert (await render(lone, "version: 1\nhooks: [{name: a/b}]")).body["tasks"] == []
     text = "version: 1\ntasks: [{taskId: {$eval: 'as_slugid(\"a\")'}, extra: {same: {$eval: 'as_slugid(\"a\")'}, other: {$eval: 'as_slugid(\"b\")'}}}]"
-    first, second = [(await render(world, text)).body["tasks"][0] for _ in range(2)]
+    first, second = [(await render(lone, text)).body["tasks"][0] for _ in range(2)]
     assert first["taskId"] == first["task"]["extra"]["same"] != first["task"]["extra"]["other"]
     assert first["taskId"] != second["taskId"]

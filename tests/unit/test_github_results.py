@@ -31,6 +31,14 @@ async def world(database, clock):  # noqa: F811
         yield made
 
 
+@pytest_asyncio.fixture
+async def lone(tmp_path, clock):
+    """The same on SQLite alone, for rules that do not touch what is stored."""
+    async with support.alone(tmp_path, clock) as made:
+        await made.grant(EVERY, *CREATE)
+        yield made
+
+
 async def pushed(world, *names, more=CHECKS) -> list[str]:
     """The tasks of a push."""
     await world.deliver("push", world.push(config(*names, more=more)))
@@ -164,15 +172,15 @@ async def test_many_annotations(world):
         (b"\xff\xfe", "is no UTF-8 text"), (b"x" * (1024 * 1024 + 1), "more than 1 MiB"),
     ],
 )  # fmt: skip
-async def test_annotations_that_cannot_be_shown(world, content, says):
+async def test_annotations_that_cannot_be_shown(lone, content, says):
     """What is wrong with annotations is told by a comment on the commit; the check run is completed all the same."""
-    (task,) = await pushed(world, "one")
-    await world.claim(task)
-    await world.artifact(task, "public/github/customCheckRunAnnotations.json", content)
-    await world.end(task)
-    await world.settle()
-    assert world.repo.checks()[0]["conclusion"] == "success"
-    (comment,) = world.repo.comments
+    (task,) = await pushed(lone, "one")
+    await lone.claim(task)
+    await lone.artifact(task, "public/github/customCheckRunAnnotations.json", content)
+    await lone.end(task)
+    await lone.settle()
+    assert lone.repo.checks()[0]["conclusion"] == "success"
+    (comment,) = lone.repo.comments
     assert says in comment["body"] and task in comment["body"]
 
 
@@ -203,15 +211,15 @@ async def test_artifacts_of_other_names_and_kinds(world):
     assert world.repo.checks("two")[0]["conclusion"] == "success" and "is of the storage type `reference`" in world.repo.comments[1]["body"]
 
 
-async def test_texts_that_are_too_long(world):
+async def test_texts_that_are_too_long(lone):
     """However much a task has to say, GitHub gets no more than it takes: the beginning and the end of the log among it."""
-    (task,) = await pushed(world, "one")
-    await world.claim(task)
-    await world.artifact(task, "public/github/customCheckRunText.md", "line of text\n" * 3000)
-    await world.artifact(task, "public/logs/live_backing.log", "".join(f"{number} " + "x" * 300 + "\n" for number in range(5000)))
-    await world.end(task)
-    await world.settle()
-    (run,) = world.repo.checks()
+    (task,) = await pushed(lone, "one")
+    await lone.claim(task)
+    await lone.artifact(task, "public/github/customCheckRunText.md", "line of text\n" * 3000)
+    await lone.artifact(task, "public/logs/live_backing.log", "".join(f"{number} " + "x" * 300 + "\n" for number in range(5000)))
+    await lone.end(task)
+    await lone.settle()
+    (run,) = lone.repo.checks()
     text = run["output"]["text"]
     assert run["conclusion"] == "success" and len(text) < 65535
     assert "\n0 xxx" in text and "\n4999 xxx" in text and "lines are not shown here" in text

@@ -48,42 +48,49 @@ async def world(database, clock):  # noqa: F811
         yield made
 
 
+@pytest_asyncio.fixture
+async def lone(tmp_path, clock):
+    """The same on SQLite alone, for rules that do not touch what is stored."""
+    async with support.alone(tmp_path, clock) as made:
+        yield made
+
+
 @pytest.mark.parametrize("secret", support.SECRETS)
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1"])
-async def test_any_secret_and_both_algorithms(world, secret, algorithm):
+async def test_any_secret_and_both_algorithms(lone, secret, algorithm):
     """A webhook may be signed with any of the secrets, by SHA-256 or, as old servers do, by SHA-1."""
-    assert (await world.webhook("push", world.push(None), secret=secret, algorithm=algorithm)).status == 204
-    (event,) = await world.messages()
+    assert (await lone.webhook("push", lone.push(None), secret=secret, algorithm=algorithm)).status == 204
+    (event,) = await lone.messages()
     assert event.payload["details"]["event.head.user.email"] == "octo-dev@users.noreply.github.com"
 
 
-async def test_what_is_not_from_github(world):
+async def test_what_is_not_from_github(lone):
     """What is not signed, signed wrongly, or changed by one byte afterwards is refused, and nothing is announced."""
-    body = world.push(None)
-    assert (await world.webhook("push", body, secret="other")).status == 403
+    body = lone.push(None)
+    assert (await lone.webhook("push", body, secret="other")).status == 403
     raw, headers = deliver(support.SECRETS[0], "push", body, str(uuid.uuid4()))
-    answer = await world.call("githubWebHookConsumer", payload=raw.replace(b"octo-dev", b"octo-bad"), headers=headers)
+    answer = await lone.call("githubWebHookConsumer", payload=raw.replace(b"octo-dev", b"octo-bad"), headers=headers)
     assert (answer.status, answer.raw) == (403, b"X-hub-signature does not match; bad webhook secret?")
     assert answer.headers["content-type"].startswith("text/plain")
     for missing in ("x-hub-signature-256", "x-github-event", "x-github-delivery"):
-        answer = await world.call("githubWebHookConsumer", payload=raw, headers={name: value for name, value in headers.items() if name != missing})
+        answer = await lone.call("githubWebHookConsumer", payload=raw, headers={name: value for name, value in headers.items() if name != missing})
         assert answer.status == 400, missing
     for signature in ("md5=0", "", "sha256=", "sha256", "sha256=é"):
-        assert (await world.call("githubWebHookConsumer", payload=raw, headers={**headers, "x-hub-signature-256": signature})).status in (400, 403)
-    assert (await world.call("githubWebHookConsumer", payload=b"", headers=headers)).status == 400
-    assert await world.messages() == []
+        assert (await lone.call("githubWebHookConsumer", payload=raw, headers={**headers, "x-hub-signature-256": signature})).status in (400, 403)
+    assert (await lone.call("githubWebHookConsumer", payload=b"", headers=headers)).status == 400
+    assert await lone.messages() == []
 
 
-async def test_a_signature_covers_the_bytes_that_came(world):
+async def test_a_signature_covers_the_bytes_that_came(lone):
     """The signature is checked over the body as it came, whatever the order and spacing of its JSON."""
     import hashlib
     import hmac
     import json
 
-    raw = json.dumps(world.push(None), indent=3, sort_keys=True, ensure_ascii=False).encode() + b"\n "
+    raw = json.dumps(lone.push(None), indent=3, sort_keys=True, ensure_ascii=False).encode() + b"\n "
     signature = "sha256=" + hmac.new(support.SECRETS[1].encode(), raw, hashlib.sha256).hexdigest()
     headers = {"x-github-event": "push", "x-github-delivery": str(uuid.uuid4()), "x-hub-signature-256": signature}
-    assert (await world.call("githubWebHookConsumer", payload=raw, headers=headers)).status == 204
+    assert (await lone.call("githubWebHookConsumer", payload=raw, headers=headers)).status == 204
 
 
 @pytest.mark.parametrize(
@@ -100,33 +107,33 @@ async def test_a_signature_covers_the_bytes_that_came(world):
         ("push", {"ref": "refs/heads/x"}, 400, ""),
     ],
 )
-async def test_answers(world, event, body, status, words):
+async def test_answers(lone, event, body, status, words):
     """Each kind of event is answered as published; what does not fit its schema is refused with its faults."""
-    answer = await world.webhook(event, body)
+    answer = await lone.webhook(event, body)
     assert answer.status == status
     assert status == 400 or answer.raw.decode() == words
     if status == 400:
         assert answer.code == "InputValidationError" and "/" in answer.message
 
 
-async def test_what_says_that_no_tasks_are_wanted(world):
+async def test_what_says_that_no_tasks_are_wanted(lone):
     """`[skip ci]` in the latest commit's message or a pull request's title, and comments without a command, are skipped."""
-    push = world.push(None)
+    push = lone.push(None)
     push["head_commit"] = {**push["head_commit"], "message": "Mend it [Skip CI]"}
-    assert (await world.webhook("push", push)).raw == b"Skipping push event"
+    assert (await lone.webhook("push", push)).raw == b"Skipping push event"
     push["head_commit"] = None
     push["commits"] = [{"id": SHA, "message": "x"}, {"id": SHA, "message": "[ci skip]"}]
-    assert (await world.webhook("push", push)).raw == b"Skipping push event"
-    pull = world.pull(None)
+    assert (await lone.webhook("push", push)).raw == b"Skipping push event"
+    pull = lone.pull(None)
     pull["pull_request"]["title"] = "[ci skip] work"
-    assert (await world.webhook("pull_request", pull)).raw == b"Skipping pull_request event"
-    for comment in (world.comment("hello"), world.comment("/taskcluster"), world.comment("/taskcluster x", action="deleted")):
-        assert (await world.webhook("issue_comment", comment)).raw == b"Skipping issue_comment event"
+    assert (await lone.webhook("pull_request", pull)).raw == b"Skipping pull_request event"
+    for comment in (lone.comment("hello"), lone.comment("/taskcluster"), lone.comment("/taskcluster x", action="deleted")):
+        assert (await lone.webhook("issue_comment", comment)).raw == b"Skipping issue_comment event"
     for change in ({"state": "closed"}, {"pull_request": None}):
-        comment = world.comment("/taskcluster x")
+        comment = lone.comment("/taskcluster x")
         comment["issue"] |= change
-        assert (await world.webhook("issue_comment", comment)).raw == b"Skipping issue_comment event"
-    assert await world.messages() == []
+        assert (await lone.webhook("issue_comment", comment)).raw == b"Skipping issue_comment event"
+    assert await lone.messages() == []
 
 
 async def test_messages(world):
@@ -154,11 +161,11 @@ async def test_messages(world):
     assert (messages[4].payload["checkRunId"], messages[4].payload["checkSuiteId"]) == (5, 7)
 
 
-async def test_an_event_without_installation(world):
+async def test_an_event_without_installation(lone):
     """An event of a repository's own webhook, which names no installation, is refused with what to do."""
-    body = world.push(None)
+    body = lone.push(None)
     body.pop("installation")
-    answer = await world.webhook("push", body)
+    answer = await lone.webhook("push", body)
     assert answer.status == 400 and b"GitHub App" in answer.raw
 
 
