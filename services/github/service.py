@@ -35,6 +35,8 @@ from tcbox.vendors import github
 from tcbox.vendors.http import Outgoing
 
 SYNC = 1 * clocks.DAY
+MOST_RENDERED = 20
+"""Files that callers of the API may have rendered, or wait for, at once."""
 _log = log.get("github")
 
 
@@ -116,7 +118,7 @@ class Service:
             Builds(kept, cancels),
             Repositories(kept, hub, bot_name=options.bot_name),
             Posts(kept, hub),
-            Rendering(Renderer(), configs, clock, validator),  # with turns of its own, as everybody may ask for it
+            Rendering(Renderer(waiting=MOST_RENDERED), configs, clock, validator),  # with turns of its own, as everybody may ask for it
         ]
         self.loops = [LoopSpec("expire-deliveries", 1 * clocks.HOUR, kept.expire)]
         if hub.configured:

@@ -151,3 +151,17 @@ async def test_retries():
         await server.wait_closed()
         with pytest.raises(errors.Unavailable):
             await Http(url, TESTER, session=session, clock=CLOCK, retries=1).call("demo", "ping")
+
+
+async def test_limited(caller):
+    """A limited caller has the scopes that it was limited to and no others; scopes that the client lacks are refused, not granted."""
+    await caller.call("demo", "putThing", "a", payload={"size": 1})
+    reader = caller.limited(["demo:get:a"])
+    assert (await reader.call("demo", "getThing", "a"))["size"] == 1
+    for refused in (("getThing", "b"), ("removeThing", "a")):
+        with pytest.raises(errors.InsufficientScopes):
+            await reader.call("demo", *refused)
+    for greedy in (["other:scope"], ["demo:get:a", "*"]):
+        with pytest.raises(errors.AuthenticationFailed, match="authorizedScopes"):
+            await caller.limited(greedy).call("demo", "getThing", "a")
+    assert await caller.call("demo", "removeThing", "a") is None

@@ -348,3 +348,43 @@ async def test_render_tasks_in_the_same_way_as_for_events(lone):
     first, second = [(await render(lone, text)).body["tasks"][0] for _ in range(2)]
     assert first["taskId"] == first["task"]["extra"]["same"] != first["task"]["extra"]["other"]
     assert first["taskId"] != second["taskId"]
+
+
+async def test_the_documented_file_makes_what_it_says(lone):
+    """The file in the documentation makes a task for pushes and for new commits of pull requests, and for nothing else."""
+    from tests.contract.test_docs import DOCS
+
+    text = next(block for block in (DOCS / "github.md").read_text().split("```yaml\n") if block.startswith("version: 1")).partition("```")[0]
+    for kind, action, count in (
+        ("github-push", None, 1), ("github-pull-request", "opened", 1), ("github-pull-request-untrusted", "synchronize", 1),
+        ("github-pull-request", "closed", 0), ("github-release", "published", 0), ("github-issue-comment", "created", 0),
+    ):  # fmt: skip
+        answer = await render(lone, text, kind, action)
+        assert answer.status == 200 and len(answer.body["tasks"]) == count, (kind, answer.body)
+    assert answer.body["scopes"][1] == "queue:route:checks"
+
+
+async def test_only_so_many_files_at_once(lone):
+    """Beyond a number of files at once, further ones are refused for now, so that nobody can fill the memory."""
+    import asyncio
+
+    answers = await asyncio.gather(*(render(lone, "version: 1") for _ in range(40)))
+    assert {answer.status for answer in answers} == {200, 503} and (await render(lone, "version: 1")).status == 200
+
+
+async def test_a_repository_that_was_renamed(lone):
+    """Where GitHub sends the old name on to the new one, it is followed there, and to no other server."""
+    from aiohttp import web
+
+    from tcbox.services.github.hub import Refused
+
+    async def moved(request):
+        target = request.query.get("to") or f"{lone.bytes.url}/repos/octo/hello.world"
+        raise web.HTTPMovedPermanently(target)
+
+    lone.hub.app._router._frozen = False
+    lone.hub.app.router.add_route("*", "/moved", moved)
+    installation = lone.service.hub.installation(support.INSTALLATION)
+    assert (await installation.ask("GET", "/moved"))["name"] == "hello.world"
+    with pytest.raises(Refused):
+        await installation.ask("GET", "/moved", to="http://127.0.0.1:1/x")
