@@ -82,7 +82,13 @@ class Jobs:
         self._workers: dict[int, set[asyncio.Task[None]]] = {}
         self._called = asyncio.Event()
         self._draining = False
-        self.fault: str | None = None
+        self._faults: dict[int, tuple[str, int]] = {}
+
+    @property
+    def fault(self) -> str | None:
+        """Why work fails just now, in words; None when none does."""
+        since = self._clock.now() - 2 * LONGEST_PAUSE
+        return next((told for told, when in self._faults.values() if when > since), None)
 
     async def add(self, job: Job, event: int) -> None:
         """Ask for work, on behalf of a message of this number."""
@@ -174,8 +180,7 @@ class Jobs:
         except Exception as error:
             if await self._failed(taken, error, told):
                 return
-        else:
-            self.fault = None
+        self._faults.pop(taken.id, None)
         await self._finish(taken)
 
     @asynccontextmanager
@@ -201,7 +206,7 @@ class Jobs:
             _log.warning("GitHub refuses: %s", error, extra={**told, "status": error.status})
             return False
         if not isinstance(error, Refused):  # which is a matter of one repository
-            self.fault = f"{taken.job.kind} {taken.job.key}: {str(error) or type(error).__name__}"
+            self._faults[taken.id] = (f"{taken.job.kind} {taken.job.key}: {str(error) or type(error).__name__}", self._clock.now())
         if self._clock.now() - taken.created > PATIENCE:
             _log.error("given up after a day of tries", extra=told, exc_info=error)
             return False

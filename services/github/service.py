@@ -125,8 +125,11 @@ class Service:
             self.loops += [LoopSpec("jobs", 0, self.jobs.turn), LoopSpec("sync-installations", SYNC, self.sync)]
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to listen."""
+        """Begin to listen, if there is an app."""
         stack.push_async_callback(self._outgoing.close)
+        if not self.hub.configured:
+            await self._inbox.forget()
+            return
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
         await self._inbox.start(stack)

@@ -97,6 +97,7 @@ async def test_a_signature_covers_the_bytes_that_came(lone):
     ("event", "body", "status", "words"),
     [
         ("ping", PING, 200, "Received ping event!"),
+        ("ping", {"zen": "As an App's.", "hook_id": 1, "hook": {"type": "App", "app_id": 4711}}, 200, "Received ping event!"),
         ("check_suite", {"action": "requested"}, 200, "No publisher available for X-GitHub-Event: check_suite"),
         ("star", {"action": "created"}, 200, "No publisher available for X-GitHub-Event: star"),
         ("check_run", check_run(action="created"), 200, "Only rerequested for check runs is supported"),
