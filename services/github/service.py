@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tcbox import clock as clocks
 from tcbox import db, log
-from tcbox.client import Caller
+from tcbox.client import LimitableCaller
 from tcbox.events import Bus
 from tcbox.runtime import LoopSpec
 from tcbox.services.github import declarations, events, inbox, store
@@ -88,7 +88,7 @@ class Service:
         database: db.Database,
         bus: Bus,
         clock: clocks.Clock,
-        caller: Caller,
+        caller: LimitableCaller,
         validator: Callable[[str], Checker],
         root_url: str,
         options: Options,

@@ -146,5 +146,7 @@ def _words(hint: Any) -> str:
         return " or ".join(f"`{arg}`" for arg in args)
     if origin is tuple:
         return f"list of {_words(args[0])}"
+    if len(args) > 1 and args[1] is Secret:
+        return f"{_words(args[1])} by name"
     base = args[0] if args else hint
     return {Secret: "secret text", Url: "URL", str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}[base]
