@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
+from tcbox.config.services.github import Github
 from tcbox.config.services.notify import Notify
 from tcbox.config.services.web_server import WebServer
 from tcbox.config.settings import Blobs, Settings
@@ -20,6 +21,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
+    "github": ("auth", "queue"),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
@@ -93,6 +95,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _auth(settings.services.auth)
     yield from _web_server(settings.services.web_server)
     yield from _key(settings)
+    yield from _github_app(settings.services.github)
     yield from _providers(settings)
     yield from _notify(settings.services.notify)
 
@@ -197,6 +200,16 @@ def _github(github: GithubTokens) -> Iterator[Clash]:
             yield Clash(key, "a name of letters, digits, dashes and underscores", repr(name))
         if "PRIVATE KEY-----" not in app.private_key.reveal():
             yield Clash(f"{key}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
+
+
+def _github_app(github: Github) -> Iterator[Clash]:
+    section = "services.github"
+    values = {"app_id": github.app_id, "private_key": github.private_key, "webhook_secrets": "".join(github.webhook_secrets)}
+    yield from _together(section, values)
+    if github.app_id and not (github.app_id.isascii() and github.app_id.isdecimal()):
+        yield Clash(f"{section}.app_id", "the number of a GitHub App", repr(github.app_id))
+    if github.private_key and "PRIVATE KEY-----" not in github.private_key.reveal():
+        yield Clash(f"{section}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
 
 
 def _web_server(web: WebServer) -> Iterator[Clash]:

@@ -216,6 +216,19 @@ services:
     assert settings.services.auth.websocktunnel_secret.reveal() == TOKEN
 
 
+def test_settings_of_a_github_app(write):
+    """A GitHub App's settings are complete, of the right form, and none of its secrets is shown."""
+    text = "services: {{github: {{app_id: {}, private_key: {}, webhook_secrets: [{}]}}}}\n"
+    good = text.format('"12"', '"-----BEGIN RSA PRIVATE KEY----- hunter2"', "hunter2")
+    settings = config.load(write(good), {}, {})
+    assert settings.services.github.webhook_secrets[0].reveal() == "hunter2"
+    assert "hunter2" not in repr(settings) + json.dumps(describe.describe(settings)) + repr(list(describe.in_force(settings)))
+    told = faults(write(text.format("my-app", "hunter2", "hunter2")))
+    assert [fault.key for fault in told] == ["services.github.app_id", "services.github.private_key"] and "hunter2" not in "".join(map(str, told))
+    (fault,) = faults(write('services: {github: {app_id: "12"}}\n'))
+    assert "private_key and webhook_secrets" in str(fault)
+
+
 def test_a_flag_with_a_mistake_is_named():
     """A mistake in a flag is told with the flag instead of a file."""
     (fault,) = faults(None, port=99999)
