@@ -22,7 +22,7 @@ from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.events.event import Event, Handler
 from tcbox.events.exchanges import Exchange
-from tcbox.events.tail import BATCH, Tail, sql
+from tcbox.events.tail import BATCH, PUBLISHED, Tail, sql
 from tcbox.events.topics import Binding
 
 migrations = db.migrations(Path(__file__).parent / "sql" / "migrations", "events")
@@ -31,8 +31,6 @@ RETENTION = 1 * clocks.HOUR
 KEPT_UNSEEN = 30 * clocks.DAY
 OWN = "exchange/taskcluster-"
 """How the names of the instance's own exchanges begin."""
-PUBLISHED = "events.published"
-"""The topic of signals between processes: that there are new messages."""
 _EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
 
@@ -112,7 +110,6 @@ class Bus:
         self._tail = Tail(database)
         self._subscriptions: dict[str, Subscription] = {}
         self._far: Far | None = None
-        self._unlisten = database.listen(PUBLISHED, lambda _: self._tail.wake())
 
     async def reach(self, far: Far | None) -> None:
         """Give it a way to the exchanges of other systems; without one, bindings to these have no effect."""
@@ -254,7 +251,7 @@ class Bus:
 
     async def close(self) -> None:
         """Stop all deliveries."""
-        self._unlisten()
+        self._tail.close()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 
