@@ -21,12 +21,12 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "object": ("auth",),
     "secrets": ("auth",),
     "queue": ("auth", "object"),
-    "github": ("auth", "queue"),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
     "hooks": ("auth", "queue"),
     "worker-manager": ("auth", "queue"),
+    "github": ("auth", "queue"),
     "web-server": ("auth",),
 }
 """Which other services each one needs."""

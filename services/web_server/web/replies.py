@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +52,8 @@ def page(status: int, title: str, text: str) -> web.Response:
     from aiohttp import web
 
     policy = "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+    import html
+
     body = _PAGE.format(title=html.escape(title), text=html.escape(text))
     return web.Response(status=status, text=body, content_type="text/html", charset="utf-8", headers={**_COMMON, "Content-Security-Policy": policy})
 
