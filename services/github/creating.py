@@ -185,7 +185,7 @@ class Creating:
                 raise NotCreated("This instance runs no hooks service.") from None
             raise
         except errors.ApiError as error:
-            if error.status >= 500:
+            if error.status >= 500 or error.status == 409:  # at an earlier try it was fired, and is not done yet
                 raise
             raise NotCreated(f"The hook `{name}` could not be fired:\n\n{refusals.fenced(str(error))}") from None
         return (reply or {}).get("taskId")

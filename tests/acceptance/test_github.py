@@ -160,6 +160,29 @@ def test_a_missing_scope_is_told(site):
     assert {status["context"] for status in site.repo.statuses} == {"Our CI (push)"} and site.repo.checks() == []
 
 
+def test_a_hook(site):
+    """A push fires a hook, whose task sees the event, belongs to the build and has its check run turn green; a redelivery fires none."""
+    hooks = taskcluster.Hooks(site.box.options)
+    site.auth.createRole("hook-id:project/decision", {"description": "", "scopes": [*CREATE, "queue:route:checks", "queue:scheduler-id:hooks"]})
+    site.auth.createRole("repo:github.com/octo/hello:*", {"description": "", "scopes": ["github:trigger-hook:project/decision"]})
+    task = {
+        "taskQueueId": "local/host", "priority": "low", "routes": ["checks"], "schedulerId": "hooks", "created": {"$fromNow": "0 seconds"},
+        "deadline": {"$fromNow": "1 hour"}, "payload": {"command": [["sh", "-c", "echo ${payload.context.word} ${payload.event.after}"]], "maxRunTime": 60},
+        "metadata": {"name": "decision", "description": "d", "owner": "o@example.com", "source": "https://example.com"},
+    }  # fmt: skip
+    schema = {"type": "object", "additionalProperties": True}
+    hook = {"metadata": {"name": "n", "description": "d", "owner": "o@example.com"}, "task": task, "triggerSchema": schema}
+    hooks.createHook("project", "decision", hook)
+    body, delivery = site.push("version: 1\nhooks: [{name: project/decision, context: {word: so}}]\n"), str(uuid.uuid4())
+    site.send("push", body, delivery)
+    run = site.until(lambda: next((run for run in site.repo.checks() if run["status"] == "completed"), None))
+    assert (run["conclusion"], run["name"]) == ("success", "decision") and f"so {body['after']}" in run["output"]["text"]
+    site.until(lambda: [build["state"] for build in site.github.builds()["builds"]] == ["success"])
+    site.send("push", body, delivery)
+    time.sleep(1)
+    assert len(hooks.listLastFires("project", "decision")["lastFires"]) == 1 and site.repo.comments == [] and site.repo.statuses == []
+
+
 def test_kill_in_the_middle(site):
     """After a kill -9 right upon the webhook, the next start makes the tasks, once."""
     site.auth.createRole("repo:github.com/octo/hello:*", {"description": "", "scopes": CREATE})
