@@ -179,7 +179,7 @@ class Front:
             work = self.start(asked)
             answer = work if isinstance(work, wire.Answer) else await self._finish(work, request)
         own = {**wire.COMMON_HEADERS, "X-Request-Id": request_id, **(answer.headers or {})}
-        if answer.status != 204:
+        if answer.status != 204 and "content-type" not in own:
             own["Content-Type"] = wire.JSON
         response = web.Response(status=answer.status, body=answer.body, headers=own)
         if size > wire.MAX_BODY:

@@ -60,7 +60,10 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a status, a body, and headers beyond the common ones."""
+    """What goes back: a status, a body, and headers beyond the common ones, their names in lower case.
+
+    The body is JSON unless the header `content-type` says otherwise.
+    """
 
     status: int
     body: bytes
@@ -72,15 +75,18 @@ class Answer:
         first = _HEADS.get(status) or _head(status)
         last = "\r\nConnection: close\r\n\r\n" if close else "\r\n\r\n"
         if headers:
+            if "content-type" in headers:
+                first = _head(status, headers["content-type"])
+                headers = {name: value for name, value in headers.items() if name != "content-type"}
             request_id += "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if status == HTTPStatus.NO_CONTENT:
             return first + f"{request_id}{last}".encode("latin-1")
         return b"%b%b%b" % (first, f"{request_id}\r\nContent-Length: {len(body)}{last}".encode("latin-1"), body)
 
 
-def _head(status: int) -> bytes:
+def _head(status: int, content_type: str = JSON) -> bytes:
     """The beginning of an answer, up to its request id, which is the last of the constant headers."""
-    kind = "" if status == HTTPStatus.NO_CONTENT else f"Content-Type: {JSON}\r\n"
+    kind = "" if status == HTTPStatus.NO_CONTENT else f"Content-Type: {content_type}\r\n"
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{_COMMON}{kind}X-Request-Id: ".encode()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 
@@ -24,4 +24,8 @@ class Caller(Protocol):
         Returns the decoded reply, None when it has no body.
         Raises the `tcbox.errors.ApiError` that the method answers with.
         """
+        ...
+
+    def limited(self, scopes: Iterable[str]) -> Caller:
+        """The same client, restricted to these scopes (`authorizedScopes`); what it does not have itself is refused."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -44,6 +44,13 @@ class Http:
         self._clock = clock
         self._retries = retries
         self._routes: dict[str, dict[str, tuple[str, str]]] = {}
+        self._scopes: list[str] | None = None
+
+    def limited(self, scopes: Iterable[str]) -> Http:
+        """The same client, restricted to these scopes (see `Caller.limited`)."""
+        other = Http(self.root_url, self._credentials, session=self._session, clock=self._clock, retries=self._retries)
+        other._routes, other._scopes = self._routes, list(scopes)
+        return other
 
     def using(self, credentials: Credentials) -> Http:
         """The same instance, called with other credentials."""
@@ -97,7 +104,7 @@ class Http:
         url = self.root_url + target
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self._credentials is not None:
-            headers["Authorization"] = sign(self._credentials, verb, url, body, self._clock.now())
+            headers["Authorization"] = sign(self._credentials, verb, url, body, self._clock.now(), scopes=self._scopes)
         limit = aiohttp.ClientTimeout(total=timeout)
         # encoded=True: what is signed is what is sent
         async with self._session.request(verb, _exact(url), data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
@@ -136,9 +143,9 @@ def _exact(url: str) -> Any:
     return URL(url, encoded=True)
 
 
-def sign(credentials: Credentials, verb: str, url: str, body: bytes | None, now: int) -> str:
-    """The Authorization header of a request."""
-    ext = creds.make_ext(credentials.certificate) if credentials.certificate else ""
+def sign(credentials: Credentials, verb: str, url: str, body: bytes | None, now: int, *, scopes: list[str] | None = None) -> str:
+    """The Authorization header of a request; with `scopes`, for no more than these."""
+    ext = creds.make_ext(credentials.certificate, scopes) if credentials.certificate or scopes is not None else ""
     return creds.sign_header(
         credentials.client_id, credentials.access_token, method=verb, url=url, now_ms=now, ext=ext,
         content=body, content_type="application/json" if body is not None else None,

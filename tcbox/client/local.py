@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tcbox import errors
 from tcbox.credentials import Failure, Success
+from tcbox.scopes import ScopeSet
 
 if TYPE_CHECKING:
     from tcbox.api.dispatch import Dispatcher
@@ -23,6 +24,22 @@ class Local:
     def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Success | Failure]) -> None:
         self._dispatchers = dispatchers
         self._identity = identity
+
+    def limited(self, scopes: Iterable[str]) -> Local:
+        """The same client, restricted to these scopes (see `Caller.limited`)."""
+        wanted = ScopeSet(scopes)
+
+        def limit() -> Success | Failure:
+            held = self._identity()
+            if isinstance(held, Failure):
+                return held
+            narrow = held.scopes.limited(wanted)
+            if narrow is None:
+                listed = "\n".join(wanted)
+                return Failure(f"The client {held.client_id} does not have the authorizedScopes that it was restricted to:\n\n```\n{listed}\n```")
+            return held._replace(scopes=narrow)
+
+        return Local(self._dispatchers, limit)
 
     async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Mapping[str, str] | None = None) -> Any:
         """Call a method of a service in this process (see `Caller.call`)."""

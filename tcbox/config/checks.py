@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
+from tcbox.config.services.github import Github
 from tcbox.config.settings import Blobs, Settings
 
 REQUIRES: dict[str, tuple[str, ...]] = {
@@ -19,6 +20,7 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "queue": ("auth", "object"),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
+    "github": ("auth", "queue"),
 }
 """Which other services each one needs."""
 
@@ -45,6 +47,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _blobs(settings.blobs)
     yield from _auth(settings.services.auth)
     yield from _key(settings)
+    yield from _github_app(settings.services.github)
 
 
 def _services(settings: Settings) -> Iterator[Clash]:
@@ -135,6 +138,16 @@ def _github(github: GithubTokens) -> Iterator[Clash]:
             yield Clash(key, "a name of letters, digits, dashes and underscores", repr(name))
         if "PRIVATE KEY-----" not in app.private_key.reveal():
             yield Clash(f"{key}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
+
+
+def _github_app(github: Github) -> Iterator[Clash]:
+    section = "services.github"
+    values = {"app_id": github.app_id, "private_key": github.private_key, "webhook_secrets": "".join(github.webhook_secrets)}
+    yield from _together(section, values)
+    if github.app_id and not (github.app_id.isascii() and github.app_id.isdecimal()):
+        yield Clash(f"{section}.app_id", "the number of a GitHub App", repr(github.app_id))
+    if github.private_key and "PRIVATE KEY-----" not in github.private_key.reveal():
+        yield Clash(f"{section}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
 
 
 def _key(settings: Settings) -> Iterator[Clash]:

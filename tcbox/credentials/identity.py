@@ -82,6 +82,12 @@ class LazyScopes:
             self._expanded = self.base if self._expand is None else self._expand(_with_anonymous(self.base))
         return self._expanded
 
+    def limited(self, wanted: ScopeSet) -> LazyScopes | None:
+        """These scopes alone, with what their roles add; None when the caller does not have them."""
+        if self.base.satisfies_all(wanted) or self.expanded.satisfies_all(wanted):
+            return LazyScopes(wanted, self._expand)
+        return None
+
     def __repr__(self) -> str:
         return f"LazyScopes({list(self.base)!r})"
 
