@@ -17,6 +17,7 @@ COMMANDS = {
     "up": "start an instance",
     "down": "stop a running instance",
     "status": "what runs, and how it is",
+    "run": "run a repository's Taskcluster CI on this machine",
     "env": "print the variables with which clients connect",
     "logs": "show the log",
     "restart": "restart one service while the others serve",
