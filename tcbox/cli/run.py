@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shell-on-failure", action="store_true", help="open a shell where a task has failed, before it is cleaned up")
     parser.add_argument("--fresh", action="store_true", help="throw away the caches that earlier runs of this project have left")
     parser.add_argument("--allow-skipped", action="store_true", help="exit 0 also when tasks were skipped, since nothing here can run them")
-    parser.add_argument("--github-urls", action="store_true", help="leave GitHub's URLs in the event; git in the tasks is led to the work tree all the same")
+    parser.add_argument("--served-urls", action="store_true",
+                        help="put the served work tree's URLs into the event, for tasks that fetch by other means than git")  # fmt: skip
     parser.add_argument("--ephemeral", action="store_true", help="use a throwaway instance, also when another one runs")
     parser.add_argument("--data", type=Path, metavar="DIR", help="use the instance of this data folder (default: the only one running, else a throwaway)")
 
@@ -83,7 +84,7 @@ def _wishes(args: argparse.Namespace) -> Wishes:
         env |= given.variables(path)
     return Wishes(
         path=args.path, event=args.event, only=tuple(args.only), secrets=given.secrets(args.secret), env=env, jobs=args.jobs, list=args.list,
-        dry_run=args.dry_run, watch=args.watch, keep=args.keep, shell=args.shell_on_failure, fresh=args.fresh, github_urls=args.github_urls,
+        dry_run=args.dry_run, watch=args.watch, keep=args.keep, shell=args.shell_on_failure, fresh=args.fresh, served_urls=args.served_urls,
         allow_skipped=args.allow_skipped,
     )  # fmt: skip
 
@@ -118,10 +119,12 @@ def _run(wishes: Wishes, existing: Target | None, screen: Screen) -> int:
             if ended:
                 os._exit(128 + number)
             ended = number
-            screen.say("stopping ...")
+            if number != signal.SIGPIPE:
+                screen.say("stopping ...")
             whole.cancel()
 
         loop = asyncio.get_running_loop()
+        screen.gone = lambda: end(signal.SIGPIPE)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, end, number)
         try:
@@ -135,4 +138,7 @@ def _run(wishes: Wishes, existing: Target | None, screen: Screen) -> int:
                 with contextlib.suppress(ValueError):
                     loop.remove_signal_handler(number)
 
-    return asyncio.run(go())
+    code = asyncio.run(go())
+    if code == 128 + signal.SIGPIPE:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left unwritten has no reader
+    return code

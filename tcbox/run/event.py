@@ -81,32 +81,6 @@ def of(given: Any, project: Project, commit: str, *, dirty: bool, when: str) -> 
     return Event(kind, body, adopted.owner, adopted.name, adopted.branch, _refs(kind, adopted))
 
 
-def point(value: Any, full_name: str, url: str) -> Any:
-    """A value with all URLs of a repository on GitHub, and below it, leading to another place."""
-    olds = [f"{SITE}/{full_name}", f"git://github.com/{full_name}", f"git@github.com:{full_name}", f"ssh://git@github.com/{full_name}"]
-    return _pointed(value, olds, url)
-
-
-def rewrites(full_name: str, url: str) -> dict[str, str]:
-    """Variables by which git takes a repository's URLs on GitHub for another place, without any file of configuration."""
-    olds = [f"{SITE}/{full_name}", f"git@github.com:{full_name}", f"ssh://git@github.com/{full_name}", f"git://github.com/{full_name}"]
-    made = {"GIT_CONFIG_COUNT": str(len(olds))}
-    for index, old in enumerate(olds):
-        made |= {f"GIT_CONFIG_KEY_{index}": f"url.{url}.insteadOf", f"GIT_CONFIG_VALUE_{index}": old}
-    return made
-
-
-def _pointed(value: Any, olds: list[str], url: str) -> Any:
-    if isinstance(value, str):
-        old = next((old for old in olds if value == old or value.startswith((f"{old}/", f"{old}.git"))), None)
-        return value if old is None else url + value[len(old) :]
-    if isinstance(value, list):
-        return [_pointed(each, olds, url) for each in value]
-    if isinstance(value, dict):
-        return {key: _pointed(each, olds, url) for key, each in value.items()}
-    return value
-
-
 # -- from a file
 
 

@@ -45,8 +45,9 @@ def explained(made: Plan, held: ScopeSet, unserved: Reason, screen: Screen, *, o
         screen.say(f"{screen.bold(entry.label)}  {screen.dim(entry.task_id)}")
         screen.say(f"  {entry.queue}  {_runner(entry.task, unserved, screen)}")
         lacking = set(scopes.missing(entry.task, held))
+        lacked = screen.paint("given  ", "33") if ours else screen.paint("missing", "31")
         for scope in scopes.used(entry.task, held):
-            screen.say(f"  {screen.paint('missing', '31') if scope in lacking else screen.paint('has    ', '32')} {scope}")
+            screen.say(f"  {lacked if scope in lacking else screen.paint('has    ', '32')} {scope}")
     if made.scopes is not None:
         screen.say(f"created with {', '.join(made.scopes)}")
     missing = scopes.lacking(made.entries, held) if made.scopes is not None else []

@@ -11,12 +11,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.client.http import Http
 from tcbox.run import kinds
 from tcbox.run.graph import Node
+from tcbox.run.leading import Lead
 from tcbox.workers import claims, outcomes
 from tcbox.workers import run as workers
 from tcbox.workers.claims import Performer
@@ -47,6 +49,8 @@ class Hands:
     ) -> None:  # fmt: skip
         self._http, self._folder, self._label, self._capacity, self._docker_url = http, folder, label, capacity, docker_url
         self.env = dict(env)
+        self.lead: Lead | None = None
+        """How tasks are led to the work tree."""
         self._keep_caches, self._fresh, self._nudge, self._on_failure = keep_caches, fresh, nudge, on_failure
         self._clock = clocks.SystemClock()
         self._stack = AsyncExitStack()
@@ -55,6 +59,10 @@ class Hands:
         self._runs: dict[str, Run] = {}
         self.lacking: dict[str, str] = {}
         """Kinds that turned out not to work here, and why."""
+
+    def prepared(self, task: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """A task as it is run here, and what of it is left out."""
+        return kinds.prepared(task, self.env, self.lead)
 
     @property
     def free(self) -> bool:
@@ -96,7 +104,7 @@ class Hands:
                 raise
             await asyncio.sleep(0.2)  # somebody else has it, or it was resolved; the queue tells at the next look
             return
-        task, left_out = kinds.prepared(claim["task"], self.env)
+        task, left_out = self.prepared(claim["task"])
         run = Run({**claim, "task": task}, self._http, self._clock)
         self._runs[node.task_id] = run
         for each in left_out:

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tcbox.run.leading import Lead
 from tcbox.run.plan import queue
 
 DOCKER, HOST, BUILTIN = "docker", "host", "builtin"
 _BUILTIN = ("built-in/succeed", "built-in/fail")
 _WINDOWS = re.compile(r"(?:^|[^a-z])(?:win|windows)(?:\d|[^a-z]|$)", re.IGNORECASE)
 _MAC = re.compile(r"(?:^|[^a-z])(?:mac|macos|macosx|osx|darwin)(?:\d|[^a-z]|$)", re.IGNORECASE)
-_NO_BEARING = {"chainOfTrust": "no certificate of chain of trust is made", "interactive": "there is --shell-on-failure instead"}
+_NO_BEARING = {
+    "chainOfTrust": "no certificate of chain of trust is made", "interactive": "there is --shell-on-failure instead",
+    "runTaskAsCurrentUser": "tasks run as the present user anyway",
+}  # fmt: skip
 """Features that a task asks for, and runs without."""
 
 
@@ -53,11 +57,14 @@ def _system(name: str, payload: Mapping[str, Any], command: Any) -> tuple[str, s
     return ("darwin", "macOS") if _MAC.search(name) else None
 
 
-def prepared(task: Mapping[str, Any], env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """A task as it is run here, and what of it has no bearing: variables added where it has none of that name."""
-    payload = dict(task["payload"])
+def prepared(task: Mapping[str, Any], env: Mapping[str, str], lead: Lead | None = None) -> tuple[dict[str, Any], list[str]]:
+    """A task as it is run here, and what of it is left out: variables added where it has none of that name, led to the work tree."""
+    led = task if lead is None else lead.task(task)
+    payload = dict(led["payload"])
     own = payload.get("env") or {}
-    added = {name: value for name, value in env.items() if not (name.startswith("GIT_CONFIG_") and "GIT_CONFIG_COUNT" in own)}
+    added = dict(env)
+    if lead is not None and "GIT_CONFIG_COUNT" not in own:
+        added = {**lead.env, **added}
     if added:
         payload["env"] = {**added, **own}
     features = payload.get("features")

@@ -76,8 +76,8 @@ class Once:
         caller = self._http if self._plan.scopes is None else self._http.limited(self._plan.scopes)
         for entry in self._plan.entries:
             task = entry.task
-            if self._served(entry.queue) and self._hands.env and kinds.serving(task) in (kinds.DOCKER, kinds.HOST):
-                task, _ = kinds.prepared(task, self._hands.env)  # a worker of the instance knows the definition alone
+            if self._served(entry.queue) and kinds.serving(task) in (kinds.DOCKER, kinds.HOST):
+                task, _ = self._hands.prepared(task)  # a worker of the instance knows the definition alone
             try:
                 await caller.call("queue", "createTask", entry.task_id, payload=task)
             except errors.ApiError as error:

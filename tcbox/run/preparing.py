@@ -12,6 +12,7 @@ from tcbox.client.http import Http
 from tcbox.run import cron, event, project, rendering
 from tcbox.run.event import Event
 from tcbox.run.faults import CannotRun, WrongUsage
+from tcbox.run.leading import Lead
 from tcbox.run.plan import Plan
 from tcbox.run.project import Project
 from tcbox.run.rendering import Source
@@ -31,12 +32,12 @@ class Prepared:
 
     Attributes:
         about: what it is, in words.
-        env: variables by which git in the tasks is led to the work tree.
+        lead: how tasks are led to the work tree, None when there is none.
     """
 
     plan: Plan
     about: str
-    env: dict[str, str]
+    lead: Lead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Preparing:
         if self._root is None:
             self.current = self.state()
             source = rendering.find(self._wishes.path)
-            return Prepared(rendering.single(source, now), f"the task of {source.path.name}", {})
+            return Prepared(rendering.single(source, now), f"the task of {source.path.name}")
         found = await asyncio.to_thread(project.read, self._root)
         if self._worktree is None:
             self._worktree = await asyncio.to_thread(Worktree, self._root, self._folder / "served")
@@ -100,8 +101,7 @@ class Preparing:
             made = self._event(look)
             await self._serve(look, made)
             plan, about = await rendering.github(http, look.source, self._pointed(made)), f"{_WORDS[made.kind].format(made.branch)} of"
-        assert self._served is not None
-        return Prepared(plan, f"{about} {_state(self._served.path, snapshot)}", event.rewrites(self._served.path, self._served.url))
+        return Prepared(plan, f"{about} {_state(self._lead.full_name, snapshot)}", self._lead)
 
     def _event(self, look: _Look) -> Event:
         wanted, when = self._wishes.event, clocks.to_wire(look.now)[:19] + "Z"
@@ -117,14 +117,14 @@ class Preparing:
         given = cron.job(look.project.root, job)
         await self._serve(look, _plain(look.project))
         context = cron.context(given, look.project, look.snapshot.commit, root_url=http.root_url, now=look.now)
-        if not self._wishes.github_urls:
-            context["repository"] = event.point(context["repository"], f"{look.project.owner}/{look.project.name}", self._url)
+        if self._wishes.served_urls:
+            context["repository"] = self._lead.point(context["repository"])
         return rendering.cron(look.source, context, cron.role(str(given["name"]), look.project))
 
     def _pointed(self, made: Event) -> Event:
-        if self._wishes.github_urls:
+        if not self._wishes.served_urls:
             return made
-        return replace(made, body=event.point(made.body, f"{made.owner}/{made.name}", self._url))
+        return replace(made, body=self._lead.point(made.body))
 
     # -- serving
 
@@ -141,9 +141,9 @@ class Preparing:
         self._served.path = f"{made.owner}/{made.name}"
 
     @property
-    def _url(self) -> str:
+    def _lead(self) -> Lead:
         assert self._served is not None
-        return self._served.url
+        return Lead(self._served.path, self._served.url)
 
     async def close(self) -> None:
         """Stop serving; may be called twice."""

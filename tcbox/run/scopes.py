@@ -13,7 +13,8 @@ from tcbox.scopes import ScopeSet
 
 PRIORITIES = ("highest", "very-high", "high", "medium", "low", "very-low", "lowest")
 CONVENTION = (
-    "assume:*",
+    "assume:hook-id:*",
+    "assume:project:*",
     "docker-worker:*",
     "generic-worker:*",
     "in-tree:hook-action:*",
@@ -71,8 +72,13 @@ def grants(plan: Plan) -> dict[str, tuple[str, ...]]:
     """The roles that a plan needs on an instance that has none, and what is in them."""
     assert plan.scopes is not None
     held = ScopeSet(plan.scopes)
-    made: dict[str, tuple[str, ...]] = dict.fromkeys(assumed(plan.entries), CONVENTION)
+    made: dict[str, tuple[str, ...]] = {name: _without_itself(name, CONVENTION) for name in assumed(plan.entries)}
     if plan.role is not None:
         exact = lacking(plan.entries, held)
-        made[plan.role] = tuple(sorted({*exact, *made.get(plan.role, ())} - {f"assume:{plan.role}"}))
+        made[plan.role] = _without_itself(plan.role, sorted({*exact, *made.get(plan.role, ())}))
     return {name: scopes for name, scopes in made.items() if scopes}
+
+
+def _without_itself(name: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    """What a role may have: none by which it would assume itself."""
+    return tuple(scope for scope in scopes if not ScopeSet([scope]).satisfies(f"assume:{name}"))

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 _COLOURS = ("36", "35", "34", "33", "96", "95", "94", "93")
@@ -38,7 +38,10 @@ class Screen:
         self._footer: list[str] = []
         self._drawn = 0
         self._drew = 0.0
+        self._closed = False
         self._held: list[str] | None = None
+        self.gone: Callable[[], None] = lambda: None
+        """Called once when nobody reads any more."""
 
     # -- lines
 
@@ -100,14 +103,22 @@ class Screen:
         elif self.live:
             self._redraw(text + "\n")
         else:
-            self._out.write(text + "\n")
+            self._put(text + "\n")
+
+    def _put(self, text: str) -> None:
+        if self._closed:
+            return
+        try:
+            self._out.write(text)
             self._out.flush()
+        except BrokenPipeError:
+            self._closed = True
+            self.gone()
 
     def _redraw(self, text: str) -> None:
         up = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
         below = "".join(f"{line}\n" for line in self._footer)
-        self._out.write(f"{up}{text}{below}")
-        self._out.flush()
+        self._put(f"{up}{text}{below}")
         self._drawn, self._drew = len(self._footer), time.monotonic()
 
     def hold(self) -> None:

@@ -22,6 +22,7 @@ _LOG = log.get("run")
 _CHUNK = 256 * 1024
 _PROTOCOL = re.compile(r"[a-z0-9:=.-]{1,100}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
+_VERSION = re.compile(r"^v(?=\d)")
 _ARCHIVES = {".tar.gz": ("tar.gz", "application/gzip"), ".tgz": ("tar.gz", "application/gzip"), ".zip": ("zip", "application/zip")}
 _NEVER = "no-cache, max-age=0, must-revalidate"
 
@@ -155,7 +156,7 @@ class Repositories:
             (form, content_type), name = _ARCHIVES[suffix], name.removesuffix(suffix)
         if not await self._has(name):
             return _missing(name)
-        short = name.removeprefix("refs/heads/").removeprefix("refs/tags/").replace("/", "-")
+        short = _VERSION.sub("", name.removeprefix("refs/heads/").removeprefix("refs/tags/")).replace("/", "-")
         response = _response(content_type)
         await response.prepare(request)
         await self._git(("archive", f"--format={form}", f"--prefix={self.path.partition('/')[2]}-{short}/", name), request, response)

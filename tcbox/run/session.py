@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shlex
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
@@ -51,7 +53,7 @@ class Session:
         host, no_docker = await reach.address(url)
         async with AsyncExitStack() as stack:
             place = stack.enter_context(room.take(source.folder))
-            log.to_file(place.folder / "run.log", terminal=False)
+            _log_to(place.folder / "run.log")
             preparing = Preparing(self._wishes, source, place.folder, host)
             stack.push_async_callback(preparing.close)
             target = self._existing
@@ -59,7 +61,7 @@ class Session:
                 target = await stack.enter_async_context(instance.throwaway(host, keep=self._wishes.keep))
             http, session = await self._connect(target, stack)
             hands = Hands(
-                http, place.folder, label=place.label, capacity=self._wishes.jobs, docker_url=url, env={}, keep_caches=place.lasting,
+                http, place.folder, label=place.label, capacity=self._wishes.jobs, docker_url=url, env=self._wishes.env, keep_caches=place.lasting,
                 fresh=self._wishes.fresh, nudge=self._nudged.set, on_failure=self._on_failure if self._wishes.shell else None,
             )  # fmt: skip
             stack.push_async_callback(hands.close)
@@ -137,3 +139,12 @@ class Session:
     def _tell_kept(self, target: Target) -> None:
         data = shlex.quote(str(target.data))
         self._screen.say(f'the instance goes on at {target.root_url}; connect: eval "$(tcbox env --data {data})"; stop it: tcbox down --data {data}')
+
+
+def _log_to(path: Path) -> None:
+    """Keep what the workers and servers in this process have to say; the terminal is for the tasks."""
+    log.to_file(path, terminal=False)
+    for name in ("aiohttp", "asyncio"):
+        other = logging.getLogger(name)
+        other.handlers[:] = logging.getLogger("tcbox").handlers
+        other.propagate = False

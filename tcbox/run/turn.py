@@ -73,7 +73,7 @@ class Turn:
             await self._allow(made, held)
         for hook in made.hooks:
             screen.say(screen.dim(explaining.HOOK.format(hook)))
-        tools.hands.env = {**wishes.env, **prepared.env}
+        tools.hands.lead = prepared.lead
         return await self._run(made)
 
     async def _run(self, made: Plan) -> int:

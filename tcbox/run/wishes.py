@@ -18,7 +18,7 @@ class Wishes:
         only: names of tasks; empty for all.
         env: variables of every task.
         jobs: how many tasks run at once.
-        github_urls: the event's URLs lead to GitHub; only git is led to the work tree.
+        served_urls: the event's URLs lead to the work tree; else they are GitHub's, and git in the tasks is led to it.
         allow_skipped: tasks that nothing here can run do not count.
         fresh: caches of earlier runs are thrown away.
     """
@@ -35,5 +35,5 @@ class Wishes:
     keep: bool = False
     shell: bool = False
     fresh: bool = False
-    github_urls: bool = False
+    served_urls: bool = False
     allow_skipped: bool = False
