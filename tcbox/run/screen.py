@@ -94,7 +94,7 @@ class Screen:
         if not self.live or self._held is not None or (not at_once and time.monotonic() - self._drew < _BETWEEN):
             return
         if list(lines) != self._footer or len(lines) != self._drawn:
-            self._footer = list(lines)
+            self._footer, self._drew = list(lines), time.monotonic()
             self._redraw("")
 
     def _write(self, text: str) -> None:
@@ -119,7 +119,7 @@ class Screen:
         up = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
         below = "".join(f"{line}\n" for line in self._footer)
         self._put(f"{up}{text}{below}")
-        self._drawn, self._drew = len(self._footer), time.monotonic()
+        self._drawn = len(self._footer)
 
     def hold(self) -> None:
         """Keep back what comes from here on, while somebody else has the terminal."""

@@ -50,7 +50,7 @@ async def _in_container(place: DockerPlace) -> None:
     await engine.open()
     image = container = ""
     try:
-        image = (await engine.call("POST", "/commit", query={"container": place.container, "pause": "false"}))["Id"]
+        image = (await engine.call("POST", "/commit", query={"container": place.container, "pause": "false"}, body={}))["Id"]
         container = (await engine.call("POST", "/containers/create", body=shell_config(place, image)))["Id"]
         sock = await asyncio.to_thread(_attach, place.url, container)
         await engine.call("POST", f"/containers/{container}/start")
