@@ -124,8 +124,9 @@ def _run(wishes: Wishes, existing: Target | None, screen: Screen) -> int:
             whole.cancel()
 
         loop = asyncio.get_running_loop()
+        taken = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]  # nohup has one ignored
         screen.gone = lambda: end(signal.SIGPIPE)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in taken:
             loop.add_signal_handler(number, end, number)
         try:
             return await Session(wishes, existing, screen).run()
@@ -134,7 +135,7 @@ def _run(wishes: Wishes, existing: Target | None, screen: Screen) -> int:
                 raise
             return 128 + ended
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in taken:
                 with contextlib.suppress(ValueError):
                     loop.remove_signal_handler(number)
 

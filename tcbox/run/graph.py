@@ -145,9 +145,9 @@ class Graph:
         return any(node.state == "running" or (node.state == "pending" and node.task_id in chosen) for node in makers)
 
     @property
-    def matched(self) -> bool:
-        """Whether there is a task of every name that was asked for."""
-        return not self._only or self._found({node.task_id for node in self.nodes.values() if plan.named(node.label, node.task_id, self._only)})
+    def unknown(self) -> list[str]:
+        """The names that were asked for and that no task has."""
+        return [each for each in self._only if not any(plan.named(node.label, node.task_id, [each]) for node in self.nodes.values())]
 
     @property
     def done(self) -> bool:

@@ -49,6 +49,7 @@ class Once:
         self.graph = Graph(groups, [entry.task_id for entry in made.entries], lambda task: self._lacking(task) or unserved(task), only)
         self._followers = Followers(http, session, self._show)
         self._began = time.monotonic()
+        self._created: list[str] = []
 
     async def run(self) -> bool:
         """Create the tasks, and wait for the last; gives whether every one that counts is green."""
@@ -84,6 +85,7 @@ class Once:
                 if error.status >= 500:
                     raise
                 raise CannotRun(f"the queue does not take the task {entry.label}: {error}") from error
+            self._created.append(entry.task_id)
 
     # -- running
 
@@ -154,10 +156,11 @@ class Once:
         """On an instance that lasts, leave no task behind that would wait for ever."""
         if not self._tidy:
             return
-        for node in self.graph.nodes.values():
-            if node.state not in ("completed", "failed", "exception"):
+        resolved = {node.task_id for node in self.graph.nodes.values() if node.state in ("completed", "failed", "exception")}
+        for task_id in dict.fromkeys([*self._created, *self.graph.nodes]):
+            if task_id not in resolved:
                 with contextlib.suppress(errors.ApiError):
-                    await self._http.call("queue", "cancelTask", node.task_id)
+                    await self._http.call("queue", "cancelTask", task_id)
 
     def _sum_up(self) -> None:
         screen, nodes = self._screen, self.graph.nodes

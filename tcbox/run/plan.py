@@ -55,13 +55,19 @@ class Plan:
         """
         patterns = list(wanted)
         chosen = {each.task_id for each in self.entries if named(each.label, each.task_id, patterns)}
-        if any(not any(named(each.label, each.task_id, [pattern]) for each in self.entries) for pattern in patterns):
+        missing = [pattern for pattern in patterns if not any(named(each.label, each.task_id, [pattern]) for each in self.entries)]
+        if missing:
             if any(makes_tasks(each.task) for each in self.entries):
                 return self
-            known = "\n".join(f"  {each.label}" for each in self.entries)
-            raise WrongUsage(f"no task is called {' or '.join(patterns)}; there are:\n{known}" if known else "there are no tasks for this event")
+            raise unknown(missing, [each.label for each in self.entries])
         keep = closure({each.task_id: each.needs for each in self.entries}, chosen)
         return replace(self, entries=tuple(each for each in self.entries if each.task_id in keep))
+
+
+def unknown(missing: Iterable[str], known: Iterable[str]) -> WrongUsage:
+    """The refusal of names that no task has."""
+    listed = "\n".join(f"  {each}" for each in known)
+    return WrongUsage(f"no task is called {' or '.join(missing)}; there are:\n{listed}" if listed else "there are no tasks for this event")
 
 
 def label(task: Mapping[str, Any], task_id: str) -> str:

@@ -146,9 +146,11 @@ class Preparing:
         return Lead(self._served.path, self._served.url)
 
     async def close(self) -> None:
-        """Stop serving; may be called twice."""
+        """Stop serving, and remove what was served; may be called twice."""
         if self._served is not None:
             await self._served.close()
+        if self._worktree is not None:
+            await asyncio.to_thread(self._worktree.remove)
 
 
 def _plain(found: Project) -> Event:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import shlex
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,9 +105,12 @@ class Session:
 
     async def _change(self, preparing: Preparing, run: asyncio.Future[None]) -> None:
         """Wait until the work tree is another than the one that is run, and has come to rest."""
+        cost = 0.0
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(max(_LOOK, 5 * cost))
+            began = time.monotonic()
             now = await self._state(preparing)
+            cost = time.monotonic() - began
             if None in (now, preparing.current) or now == preparing.current:
                 continue
             while (again := await self._state(preparing)) != now:

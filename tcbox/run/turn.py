@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tcbox import errors
 from tcbox.client.http import Http
-from tcbox.run import explaining, graph, scopes
-from tcbox.run.faults import CannotRun, WrongUsage
+from tcbox.run import explaining, graph, plan, scopes
+from tcbox.run.faults import CannotRun
 from tcbox.run.hands import Hands
 from tcbox.run.instance import Target
 from tcbox.run.kinds import Unserved
@@ -74,6 +74,7 @@ class Turn:
         for hook in made.hooks:
             screen.say(screen.dim(explaining.HOOK.format(hook)))
         tools.hands.lead = prepared.lead
+        tools.hands.lacking.clear()
         return await self._run(made)
 
     async def _run(self, made: Plan) -> int:
@@ -83,9 +84,8 @@ class Turn:
             only=wishes.only, tidy=not tools.target.ours or tools.target.kept or wishes.watch,
         )  # fmt: skip
         green = await once.run()
-        if not once.graph.matched:
-            known = "\n".join(f"  {node.label}" for node in once.graph.nodes.values())
-            raise WrongUsage(f"no task is called {' or '.join(wishes.only)}; there are:\n{known}")
+        if once.graph.unknown:
+            raise plan.unknown(once.graph.unknown, [node.label for node in once.graph.nodes.values()])
         return 0 if green or (wishes.allow_skipped and once.skipped_alone) else 1
 
     # -- scopes

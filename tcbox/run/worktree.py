@@ -111,6 +111,12 @@ class Worktree:
         if shallow.exists():
             shutil.copyfile(shallow, self.folder / "shallow")
 
+    def remove(self) -> None:
+        """Remove the repository; may be called twice."""
+        with self._lock:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._index.unlink(missing_ok=True)
+
     @property
     def _apart(self) -> dict[str, str]:
         return {

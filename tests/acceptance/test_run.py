@@ -37,9 +37,12 @@ def simple(runner, tmp_path):
         (folder / "check.sh").write_text(script)
         command = [["sh", "-ec", "git clone -q https://github.com/octo/demo src && cd src && exec sh check.sh"]]
         whole = {
-            "taskQueueId": "proj-demo/linux", "created": {"$fromNow": ""}, "deadline": {"$fromNow": "1 hour"},
+            "taskQueueId": "proj-demo/linux",
+            "created": {"$fromNow": ""},
+            "deadline": {"$fromNow": "1 hour"},
             "payload": {"command": command, "maxRunTime": 120},
-            "metadata": {"name": "check", "description": "d", "owner": "me@example.com", "source": "https://example.com/"}, **task,
+            "metadata": {"name": "check", "description": "d", "owner": "me@example.com", "source": "https://example.com/"},
+            **task,
         }
         (folder / ".taskcluster.yml").write_text(json.dumps({"version": 1, "tasks": [whole]}))
         return repository(folder)
@@ -219,7 +222,11 @@ def test_instance_that_runs(runner, simple, make_box):
     assert states(runner.run(folder, "--secret", "project/x=theirs", "--secret", 'project/y={"a": 1}')) == {"check": "completed"}
     assert secrets.get("project/y")["secret"] == {"a": 1}
     config["tasks"] *= 2
-    config["tasks"][1] = {**config["tasks"][1], "payload": {"maxRunTime": 5, "command": ["no.exe"]}, "metadata": {**config["tasks"][1]["metadata"], "name": "win"}}
+    config["tasks"][1] = {
+        **config["tasks"][1],
+        "payload": {"maxRunTime": 5, "command": ["no.exe"]},
+        "metadata": {**config["tasks"][1]["metadata"], "name": "win"},
+    }
     config["tasks"][1]["taskQueueId"] = "proj-demo/linux"
     (folder / ".taskcluster.yml").write_text(json.dumps(config))
     assert states(runner.run(folder, "--data", str(box.data), code=1)) == {"check": "completed", "win": "skipped"}

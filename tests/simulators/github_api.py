@@ -160,7 +160,9 @@ class GithubApi(GithubApp):
         return web.json_response(_page(request, every))
 
     async def accessible(self, request: web.Request) -> web.Response:
-        mine = [{"name": repo.name, "full_name": f"{repo.owner}/{repo.name}"} for repo in self.repos.values() if self.owners.get(repo.owner) == self._who(request)]
+        mine = [
+            {"name": repo.name, "full_name": f"{repo.owner}/{repo.name}"} for repo in self.repos.values() if self.owners.get(repo.owner) == self._who(request)
+        ]
         return web.json_response({"total_count": len(mine), "repositories": _page(request, mine)})
 
     async def user(self, request: web.Request) -> web.Response:

@@ -43,8 +43,14 @@ class Runner:
         self.temporary = temporary
         venv = str(Path(sys.executable).parent)
         self.env = clean_env(
-            HOME=str(folder), XDG_STATE_HOME=str(folder / "state"), XDG_DATA_HOME=str(folder / "share"), XDG_CACHE_HOME=str(folder / "cache"),
-            TMPDIR=str(temporary), GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null", PATH=f"{venv}:{os.environ['PATH']}",
+            HOME=str(folder),
+            XDG_STATE_HOME=str(folder / "state"),
+            XDG_DATA_HOME=str(folder / "share"),
+            XDG_CACHE_HOME=str(folder / "cache"),
+            TMPDIR=str(temporary),
+            GIT_CONFIG_GLOBAL="/dev/null",
+            GIT_CONFIG_SYSTEM="/dev/null",
+            PATH=f"{venv}:{os.environ['PATH']}",
         )
 
     def project(self, name: str) -> Path:
@@ -56,8 +62,15 @@ class Runner:
     def run(self, where: Path, *words: str, code: int = 0, timeout: float = 150) -> str:
         """What it says on both streams; it must exit with this code."""
         done = subprocess.run(
-            [*TCBOX, "run", *words], cwd=where, env=self.env, text=True, errors="replace", stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+            [*TCBOX, "run", *words],
+            cwd=where,
+            env=self.env,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
         )
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}"
         assert "Traceback (most recent call last)" not in done.stdout or code == 1
@@ -66,8 +79,14 @@ class Runner:
     def begin(self, where: Path, *words: str) -> subprocess.Popen[str]:
         """Start it."""
         return subprocess.Popen(
-            [*TCBOX, "run", *words], cwd=where, env=self.env, text=True, errors="replace", stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*TCBOX, "run", *words],
+            cwd=where,
+            env=self.env,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
 
     def leftovers(self) -> list[str]:

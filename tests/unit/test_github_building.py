@@ -63,8 +63,10 @@ async def test_a_push_makes_tasks(world):
 async def test_several_tasks_are_created_after_those_they_need(world):
     """Tasks are created in an order in which each finds those that it depends on, in one group that is none's own."""
     await world.grant(ROLE, *CREATE)
-    text = config("late", "early").replace("metadata: {name: late", "taskId: {$eval: as_slugid(\"late\")}\n    dependencies: [{$eval: as_slugid(\"early\")}]\n    metadata: {name: late")
-    text = text.replace("metadata: {name: early", "taskId: {$eval: as_slugid(\"early\")}\n    metadata: {name: early")
+    text = config("late", "early").replace(
+        "metadata: {name: late", 'taskId: {$eval: as_slugid("late")}\n    dependencies: [{$eval: as_slugid("early")}]\n    metadata: {name: late'
+    )
+    text = text.replace("metadata: {name: early", 'taskId: {$eval: as_slugid("early")}\n    metadata: {name: early')
     await world.deliver("push", world.push(text))
     (build,) = await world.builds()
     tasks = await world.group(build["taskGroupId"])
@@ -129,7 +131,9 @@ async def test_a_bad_file_is_told_where_and_why(world, text, says):
     assert comment["sha"] == body["after"] and says in comment["body"], comment["body"]
 
 
-@pytest.mark.parametrize("text", [None, "version: 1\ntasks: []\n", "version: 1\n", "version: 1\ntasks:\n  - $if: 'tasks_for == \"github-release\"'\n    then: {a: 1}\n"])
+@pytest.mark.parametrize(
+    "text", [None, "version: 1\ntasks: []\n", "version: 1\n", "version: 1\ntasks:\n  - $if: 'tasks_for == \"github-release\"'\n    then: {a: 1}\n"]
+)
 async def test_nothing_to_do(world, text):
     """Without a file, or with one that makes nothing, nothing happens and nothing is told."""
     await world.deliver("push", world.push(text))
@@ -171,7 +175,9 @@ async def test_a_branch_that_no_scope_can_name(world):
 async def test_a_task_gets_no_more_than_its_role_has(world):
     """A file cannot give its tasks scopes that the repository's role lacks, though the service itself has many."""
     await world.grant(ROLE, *CREATE)
-    text = config("one").replace("priority: low", "priority: low\n    scopes: ['queue:get-artifact:public/logs/live_backing.log', 'assume:repo:github.com/other/x:*']")
+    text = config("one").replace(
+        "priority: low", "priority: low\n    scopes: ['queue:get-artifact:public/logs/live_backing.log', 'assume:repo:github.com/other/x:*']"
+    )
     await world.deliver("push", world.push(text))
     (comment,) = world.repo.comments
     assert "`assume:repo:github.com/other/x:*`" in comment["body"]
