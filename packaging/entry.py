@@ -10,6 +10,10 @@ elif sys.argv[1:2] == ["--render-helper"]:
     from tcbox.services.github.sandbox import main as rendering
 
     rendering.main()
+elif sys.argv[1:2] == ["--hooks-sandbox"]:
+    from tcbox.services.hooks import sandboxed
+
+    sandboxed.main()
 else:
     from tcbox.cli.main import main
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import errors
-from tcbox.client import Caller
+from tcbox.client import LimitableCaller
 from tcbox.vendors.http import Outgoing
 
 TEXT = "public/github/customCheckRunText.md"
@@ -29,7 +29,7 @@ class Artifacts:
         reach: from the URL that the instance gives out to one at which this process reaches the same.
     """
 
-    def __init__(self, caller: Caller, outgoing: Outgoing, clock: clocks.Clock, reach: Callable[[str], str] = str) -> None:
+    def __init__(self, caller: LimitableCaller, outgoing: Outgoing, clock: clocks.Clock, reach: Callable[[str], str] = str) -> None:
         self._caller = caller
         self._outgoing = outgoing
         self._clock = clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tcbox import errors, log
-from tcbox.client import Caller
+from tcbox.client import LimitableCaller
 from tcbox.services.github import store
 from tcbox.services.github.compiling import SCHEDULER
 from tcbox.services.github.store import Build, Store
@@ -47,7 +47,7 @@ def superseded(newer: Build, pending: Sequence[Build], *, pushes: bool = False) 
 class Canceling:
     """Seals and cancels task groups with the scopes of their repository."""
 
-    def __init__(self, kept: Store, caller: Caller) -> None:
+    def __init__(self, kept: Store, caller: LimitableCaller) -> None:
         self._store = kept
         self._caller = caller
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcbox import db, errors, log
-from tcbox.client import Caller
+from tcbox.client import LimitableCaller
 from tcbox.events import Bus
 from tcbox.scopes import ScopeSet
 from tcbox.services.github import canceling, events, names, refusals, store
@@ -51,7 +51,7 @@ class Creating:
     """
 
     def __init__(
-        self, database: db.Database, bus: Bus, kept: Store, caller: Caller, *,
+        self, database: db.Database, bus: Bus, kept: Store, caller: LimitableCaller, *,
         canceling: Canceling, comments: Comments, root_url: str, cancel_pushes: bool = False,
     ) -> None:  # fmt: skip
         self._db = database

@@ -132,6 +132,10 @@ class Hub:
             except errors.Unavailable as error:
                 failed = str(error)
             if failed is None:
+                moved = self._moved(reply)
+                if moved is not None and moved != path:
+                    path, failed = moved, f"GitHub sends {path} from one place to another"
+                    continue
                 if self.fault is not None and reply.ok and self.fault.startswith("GitHub "):
                     self.fault = None
                 return reply
@@ -139,6 +143,13 @@ class Hub:
                 await self._clock.sleep(self._pause * 2**attempt * (0.5 + random.random()))
         self.fault = failed
         raise Unreachable(str(failed))
+
+    def _moved(self, reply: Answer) -> str | None:
+        """The path that a reply leads to, as for a repository that was renamed; never one of another server."""
+        if reply.status not in (301, 302, 307, 308):
+            return None
+        location = reply.headers.get("location", "")
+        return location.removeprefix(self._url) if location.startswith(f"{self._url}/") else None
 
     def result(self, reply: Answer) -> Any:
         """The decoded body of a reply. Raises Limited, Refused."""
@@ -240,5 +251,7 @@ class Repository:
 
 
 def part(text: str) -> str:
-    """A text as one segment of a path."""
-    return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
+    """A text as one segment of a path. Raises Refused for one that would lead elsewhere."""
+    if not text.strip("."):
+        raise Refused(404, f"there is nothing of the name {text!r}")
+    return quote(text, safe="")

@@ -25,6 +25,7 @@ GROUPS = (
     *(Binding(f"{_QUEUE}{kind}", f"route.{compiling.STATUSES}") for kind in ("task-pending", "task-running", "task-failed", "task-exception")),
     Binding(f"{_QUEUE}task-group-resolved"),
 )
+NAMES = ("github/events", "github/tasks", "github/groups")
 
 
 class Inbox:
@@ -37,9 +38,14 @@ class Inbox:
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Listen until the stack is closed; what comes in between is told at the next start."""
-        for name, bindings, handler in (("events", EVENTS, self.event), ("tasks", TASKS, self.task), ("groups", GROUPS, self.group)):
-            subscription = await self._bus.subscribe(f"github/{name}", bindings, handler)
+        for name, bindings, handler in zip(NAMES, (EVENTS, TASKS, GROUPS), (self.event, self.task, self.group), strict=True):
+            subscription = await self._bus.subscribe(name, bindings, handler)
             stack.push_async_callback(self._bus.unsubscribe, subscription)
+
+    async def forget(self) -> None:
+        """Have no messages kept: there is nobody to do the work."""
+        for name in NAMES:
+            await self._bus.forget(name)
 
     async def event(self, event: Event) -> None:
         """Something happened on GitHub."""

@@ -2,19 +2,22 @@
 
 Work of one lane is done in order, and the same work that is asked for again before it was begun is done once. What an
 installation may not do just now waits, and no other installation waits for it. Several processes may do this on one
-database: who takes work on holds it for some minutes, and if it is not done then, somebody else does it.
+database: who takes work on holds it for as long as they say so every few seconds, and then somebody else may do it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tcbox import clock as clocks
 from tcbox import db, log
+from tcbox.db import DatabaseError
 from tcbox.services.github.hub import Limited, Refused
 from tcbox.services.github.store import sql
 
@@ -22,7 +25,9 @@ PARALLEL = 4
 """Jobs of one installation that are under way at once."""
 MOST = 64
 """Jobs under way at once."""
-LEASE = 5 * clocks.MINUTE
+LEASE = 12 * clocks.SECOND
+RENEWAL = 3 * clocks.SECOND
+"""How often who works on something says so; after a lease without that, somebody else takes it on."""
 TIME = 240.0
 """Seconds for one try of a job."""
 POLL = 5 * clocks.SECOND
@@ -77,7 +82,13 @@ class Jobs:
         self._workers: dict[int, set[asyncio.Task[None]]] = {}
         self._called = asyncio.Event()
         self._draining = False
-        self.fault: str | None = None
+        self._faults: dict[int, tuple[str, int]] = {}
+
+    @property
+    def fault(self) -> str | None:
+        """Why work fails just now, in words; None when none does."""
+        since = self._clock.now() - 2 * LONGEST_PAUSE
+        return next((told for told, when in self._faults.values() if when > since), None)
 
     async def add(self, job: Job, event: int) -> None:
         """Ask for work, on behalf of a message of this number."""
@@ -156,7 +167,7 @@ class Jobs:
     async def _do(self, taken: _Taken) -> None:
         told = {"kind": taken.job.kind, "key": taken.job.key, "installationId": taken.job.installation_id}
         try:
-            async with asyncio.timeout(TIME):
+            async with asyncio.timeout(TIME), self._held(taken):
                 await self._handlers[taken.job.kind](taken.job)
         except asyncio.CancelledError:
             await self._put_off(taken, self._clock.now(), taken.attempts)
@@ -169,9 +180,25 @@ class Jobs:
         except Exception as error:
             if await self._failed(taken, error, told):
                 return
-        else:
-            self.fault = None
+        self._faults.pop(taken.id, None)
         await self._finish(taken)
+
+    @asynccontextmanager
+    async def _held(self, taken: _Taken) -> AsyncIterator[None]:
+        """Hold work for as long as it is being done."""
+
+        async def renew() -> None:
+            while True:
+                await self._clock.sleep(RENEWAL)
+                await self._put_off(taken, self._clock.now() + LEASE, taken.attempts + 1)
+
+        renewal = asyncio.create_task(renew(), name=f"github lease of {taken.job.kind} {taken.job.key}")
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DatabaseError):
+                await renewal
 
     async def _failed(self, taken: _Taken, error: Exception, told: dict[str, Any]) -> bool:
         """Whether work is tried again after an error."""
@@ -179,7 +206,7 @@ class Jobs:
             _log.warning("GitHub refuses: %s", error, extra={**told, "status": error.status})
             return False
         if not isinstance(error, Refused):  # which is a matter of one repository
-            self.fault = f"{taken.job.kind} {taken.job.key}: {str(error) or type(error).__name__}"
+            self._faults[taken.id] = (f"{taken.job.kind} {taken.job.key}: {str(error) or type(error).__name__}", self._clock.now())
         if self._clock.now() - taken.created > PATIENCE:
             _log.error("given up after a day of tries", extra=told, exc_info=error)
             return False

@@ -81,10 +81,3 @@ def comment(summary: str, details: str) -> str:
     if len(details) > _COMMENT_LIMIT:
         details = f"{details[:_COMMENT_LIMIT]}\n\n(cut off here)"
     return f"<details>\n\n<summary>{summary}</summary>\n\n{details}\n\n</details>"
-
-
-def told(error: BaseException) -> str:
-    """What to tell people of an error: its message if it was written for them."""
-    if isinstance(error, errors.InternalServerError) or not isinstance(error, errors.TcboxError):
-        return "An error inside Taskcluster. Its administrators find the whole story in the log of the github service."
-    return str(error)

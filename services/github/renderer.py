@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,19 +32,26 @@ class Renderer:
 
     Args:
         most: how many questions are answered at once; further ones wait for their turn.
+        waiting: how many sessions there may be; a further one is refused.
     """
 
-    def __init__(self, *, most: int = 2, seconds: float = SECONDS) -> None:
+    def __init__(self, *, most: int = 2, waiting: int | None = None, seconds: float = SECONDS) -> None:
         self._turns = asyncio.Semaphore(most)
+        self._waiting = waiting
         self._seconds = seconds
+        self._open = 0
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """A session, ended with its process when it is left."""
+        """A session, ended with its process when it is left. Raises errors.Unavailable when there are too many."""
+        if self._waiting is not None and self._open >= self._waiting:
+            raise errors.Unavailable("Too many files are being rendered just now: try again.")
+        self._open += 1
         session = Session(self._turns, self._seconds)
         try:
             yield session
         finally:
+            self._open -= 1
             await session.close()
 
 
@@ -98,7 +106,7 @@ class Session:
         if process is None:
             process = self._process = await asyncio.create_subprocess_exec(
                 *_command(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                cwd="/", env={"PATH": "/usr/bin:/bin"}, limit=MAX_ANSWER, start_new_session=True,
+                cwd="/", env=_environment(), limit=MAX_ANSWER, start_new_session=True,
             )  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
@@ -106,6 +114,11 @@ class Session:
             process.stdin.write(line)
             await process.stdin.drain()
         return await process.stdout.readline()
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the environment, which may hold secrets, but where a bundled program has its parts."""
+    return {"PATH": "/usr/bin:/bin", **{name: value for name, value in os.environ.items() if name.startswith(("_PYI_", "_MEIPASS"))}}
 
 
 def _command() -> list[str]:

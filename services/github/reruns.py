@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcbox import errors, log
-from tcbox.client import Caller
+from tcbox.client import LimitableCaller
 from tcbox.services.github import names, refusals, store
 from tcbox.services.github.comments import Comments
 from tcbox.services.github.hub import Hub, Repository
@@ -16,7 +16,7 @@ _log = log.get("github")
 class Reruns:
     """Handles requests to run a check again."""
 
-    def __init__(self, kept: Store, hub: Hub, caller: Caller, comments: Comments) -> None:
+    def __init__(self, kept: Store, hub: Hub, caller: LimitableCaller, comments: Comments) -> None:
         self._store = kept
         self._hub = hub
         self._caller = caller

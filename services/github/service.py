@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tcbox import clock as clocks
 from tcbox import db, log
-from tcbox.client import Caller
+from tcbox.client import LimitableCaller
 from tcbox.events import Bus
 from tcbox.runtime import LoopSpec
 from tcbox.services.github import declarations, events, inbox, store
@@ -35,6 +35,8 @@ from tcbox.vendors import github
 from tcbox.vendors.http import Outgoing
 
 SYNC = 1 * clocks.DAY
+MOST_RENDERED = 20
+"""Files that callers of the API may have rendered, or wait for, at once."""
 _log = log.get("github")
 
 
@@ -86,7 +88,7 @@ class Service:
         database: db.Database,
         bus: Bus,
         clock: clocks.Clock,
-        caller: Caller,
+        caller: LimitableCaller,
         validator: Callable[[str], Checker],
         root_url: str,
         options: Options,
@@ -116,15 +118,18 @@ class Service:
             Builds(kept, cancels),
             Repositories(kept, hub, bot_name=options.bot_name),
             Posts(kept, hub),
-            Rendering(Renderer(), configs, clock, validator),  # with turns of its own, as everybody may ask for it
+            Rendering(Renderer(waiting=MOST_RENDERED), configs, clock, validator),  # with turns of its own, as everybody may ask for it
         ]
         self.loops = [LoopSpec("expire-deliveries", 1 * clocks.HOUR, kept.expire)]
         if hub.configured:
             self.loops += [LoopSpec("jobs", 0, self.jobs.turn), LoopSpec("sync-installations", SYNC, self.sync)]
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Begin to listen."""
+        """Begin to listen, if there is an app."""
         stack.push_async_callback(self._outgoing.close)
+        if not self.hub.configured:
+            await self._inbox.forget()
+            return
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
         await self._inbox.start(stack)

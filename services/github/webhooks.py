@@ -20,9 +20,8 @@ SCHEMAS = {
     "release": "webhook-release-payload",
     "installation": "webhook-installation-payload",
     "check_run": "webhook-check-run-payload",
-    "ping": "webhook-ping-payload",
 }
-"""The schema of each kind of event that is known here."""
+"""The schema of each kind of event that something is read from."""
 
 PUSH, PULL_REQUEST, UNTRUSTED, RELEASE, COMMENT = (
     "github-push", "github-pull-request", "github-pull-request-untrusted", "github-release", "github-issue-comment",

@@ -27,6 +27,7 @@ _COMMON = (
     "Access-Control-Allow-Headers: X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control\r\n"
     "Access-Control-Expose-Headers: X-Request-Id\r\n"
 )
+_NO_CACHING = _COMMON[: _COMMON.index("\n") + 1].encode()
 COMMON_HEADERS = dict(line.split(": ", 1) for line in _COMMON.splitlines())
 """On every answer of an API: no caching, and open to pages of any origin, since only signatures authorize."""
 
@@ -60,9 +61,9 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a status, a body, and headers beyond the common ones, their names in lower case.
+    """What goes back: a status, a body, and headers beyond the common ones.
 
-    The body is JSON unless the header `content-type` says otherwise.
+    The body is JSON unless a header says otherwise, spelt `content-type`.
     """
 
     status: int
@@ -78,6 +79,8 @@ class Answer:
             if "content-type" in headers:
                 first = _head(status, headers["content-type"])
                 headers = {name: value for name, value in headers.items() if name != "content-type"}
+            if "Cache-Control" in headers:
+                first = first.replace(_NO_CACHING, b"", 1)
             request_id += "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if status == HTTPStatus.NO_CONTENT:
             return first + f"{request_id}{last}".encode("latin-1")

@@ -18,12 +18,15 @@ COMMANDS = {
     "down": "stop a running instance",
     "status": "what runs, and how it is",
     "run": "run a repository's Taskcluster CI on this machine",
+    "ui": "open the pages in a browser, signed in as the owner",
     "env": "print the variables with which clients connect",
     "logs": "show the log",
     "restart": "restart one service while the others serve",
+    "events": "follow what the services announce",
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
     "config": "check, show and describe the configuration",
+    "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -26,6 +26,13 @@ class Caller(Protocol):
         """
         ...
 
-    def limited(self, scopes: Iterable[str]) -> Caller:
-        """The same client, restricted to these scopes (`authorizedScopes`); what it does not have itself is refused."""
+
+class LimitableCaller(Caller, Protocol):
+    """A caller that can hand on a part of what it may do."""
+
+    def limited(self, scopes: Sequence[str]) -> Caller:
+        """The same caller with no more than these scopes, and what they imply; as `authorizedScopes` of a signed request.
+
+        Its calls raise AuthenticationFailed unless the caller itself has these scopes.
+        """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tcbox import errors
@@ -25,21 +25,19 @@ class Local:
         self._dispatchers = dispatchers
         self._identity = identity
 
-    def limited(self, scopes: Iterable[str]) -> Local:
-        """The same client, restricted to these scopes (see `Caller.limited`)."""
-        wanted = ScopeSet(scopes)
+    def limited(self, scopes: Sequence[str]) -> Local:
+        """The same client with no more than these scopes (see `LimitableCaller.limited`)."""
+        authorized = ScopeSet(scopes)
 
-        def limit() -> Success | Failure:
-            held = self._identity()
-            if isinstance(held, Failure):
-                return held
-            narrow = held.scopes.limited(wanted)
-            if narrow is None:
-                listed = "\n".join(wanted)
-                return Failure(f"The client {held.client_id} does not have the authorizedScopes that it was restricted to:\n\n```\n{listed}\n```")
-            return held._replace(scopes=narrow)
+        def identity() -> Success | Failure:
+            whole = self._identity()
+            if isinstance(whole, Failure):
+                return whole
+            part = whole.scopes.limited(authorized)
+            listed = ", ".join(authorized)
+            return whole._replace(scopes=part) if part is not None else Failure(f"Supplied credentials do not satisfy authorizedScopes: {listed}")
 
-        return Local(self._dispatchers, limit)
+        return Local(self._dispatchers, identity)
 
     async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Mapping[str, str] | None = None) -> Any:
         """Call a method of a service in this process (see `Caller.call`)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ import msgspec
 
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
 from tcbox.config.services.github import Github
+from tcbox.config.services.notify import Notify
+from tcbox.config.services.web_server import WebServer
 from tcbox.config.settings import Blobs, Settings
 
 REQUIRES: dict[str, tuple[str, ...]] = {
@@ -20,10 +23,54 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "queue": ("auth", "object"),
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
+    "notify": ("auth",),
+    "hooks": ("auth", "queue"),
+    "worker-manager": ("auth", "queue"),
     "github": ("auth", "queue"),
+    "web-server": ("auth",),
 }
 """Which other services each one needs."""
 
+MISSES: dict[str, dict[str, str]] = {
+    "queue": {
+        "index": "tasks with routes that begin with index. are not found by these names",
+        "notify": "tasks with routes that begin with notify. send no mail and no messages",
+        "worker-manager": "the runs of workers that are gone end when their claims do, not at once",
+        "github": "what becomes of tasks is not shown on GitHub",
+    },
+    "hooks": {
+        "notify": "nobody gets mail about a hook that fails",
+    },
+    "notify": {
+        "queue": "no message is sent about a task by its routes",
+    },
+    "worker-manager": {
+        "queue": "pools do not grow with the tasks that wait, for nothing counts these",
+        "notify": "nobody gets mail about the errors of a worker pool",
+        "secrets": "workers that come up get no secrets of their pool",
+    },
+    "github": {
+        "queue": "pushes and pull requests create no tasks",
+        "hooks": "what .taskcluster.yml says of hooks is not triggered",
+    },
+    "web-server": {
+        "queue": "there are no profiles of tasks and groups, and pages of tasks are empty",
+        "index": "the pages of the index are empty",
+        "hooks": "the pages of hooks are empty",
+        "secrets": "the pages of secrets are empty",
+        "worker-manager": "the pages of worker pools are empty",
+    },
+    "workers": {
+        "queue": "the workers inside do not run, for they take their tasks from it",
+        "purge-cache": "the workers inside purge no cache on request",
+        "index": "tasks of the workers inside cannot use images and files that are named by the index",
+        "secrets": "tasks cannot fetch secrets through the workers' proxy",
+    },
+}
+"""What each one goes without when another is switched off that it does not strictly need; `workers` are those inside."""
+
+_PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 
 
@@ -46,8 +93,11 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _workers(settings, given)
     yield from _blobs(settings.blobs)
     yield from _auth(settings.services.auth)
+    yield from _web_server(settings.services.web_server)
     yield from _key(settings)
     yield from _github_app(settings.services.github)
+    yield from _providers(settings)
+    yield from _notify(settings.services.notify)
 
 
 def _services(settings: Settings) -> Iterator[Clash]:
@@ -56,6 +106,18 @@ def _services(settings: Settings) -> Iterator[Clash]:
         for need in needs:
             if on[name] and not on[need]:
                 yield Clash(f"services.{need.replace('-', '_')}.enabled", "true", "false", f"{name} needs {need}: switch {name} off too, or leave {need} on")
+
+
+def notes(settings: Settings) -> list[str]:
+    """In words, what goes missing because of services that are switched off."""
+    on = {name: getattr(getattr(settings.services, name.replace("-", "_")), "enabled", True) for name in REQUIRES}
+    present = {**on, "workers": any(getattr(settings.workers, kind).enabled for kind in ("docker", "host", "builtin"))}
+    made = []
+    for off in (name for name, runs in on.items() if not runs):
+        lost = [what[off] for name, what in MISSES.items() if off in what and present.get(name) and off not in REQUIRES.get(name, ())]
+        key = f"services.{off.replace('-', '_')}.enabled"
+        made.append(f"{off} is switched off ({key})" + (": " + "; ".join(lost) if lost else ""))
+    return made
 
 
 def _workers(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]:
@@ -150,6 +212,21 @@ def _github_app(github: Github) -> Iterator[Clash]:
         yield Clash(f"{section}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
 
 
+def _web_server(web: WebServer) -> Iterator[Clash]:
+    yield from _together("services.web_server.github", {"client_id": web.github.client_id, "client_secret": web.github.client_secret})
+    seen: set[str] = set()
+    for index, tool in enumerate(web.registered_clients):
+        key = f"services.web_server.registered_clients.{index}"
+        if tool.client_id in seen:
+            yield Clash(f"{key}.client_id", "each id once", f"{tool.client_id} a second time", "remove one of them")
+        seen.add(tool.client_id)
+        if not tool.redirect_uri:
+            yield Clash(f"{key}.redirect_uri", "at least one address", "none", "say where users are sent back to")
+        for place, scope in enumerate(tool.scope):
+            if not scope or not all("!" <= letter <= "~" for letter in scope):
+                yield Clash(f"{key}.scope.{place}", "a scope of printable ASCII without spaces", repr(scope), "a request lists scopes with spaces between them")
+
+
 def _key(settings: Settings) -> Iterator[Clash]:
     key = settings.services.secrets.key.reveal()
     try:
@@ -158,3 +235,34 @@ def _key(settings: Settings) -> Iterator[Clash]:
         fits = False
     if not fits:
         yield Clash("services.secrets.key", "32 bytes in base64", "a text of another form", "make one with `openssl rand -base64 32`")
+
+
+def _providers(settings: Settings) -> Iterator[Clash]:
+    for name, provider in settings.providers.items():
+        key = f"providers.{name}"
+        if not _PROVIDER.fullmatch(name):
+            yield Clash(key, "a name of at most 38 letters, digits, dashes and underscores", repr(name))
+        if (provider.type == "null") != (name == "null-provider"):
+            yield Clash(f"{key}.type", '"null" for null-provider, and for no other', provider.type, "null-provider exists by default: remove this one")
+        if provider.type in ("static", "null") and provider.credentials:
+            yield Clash(f"{key}.credentials", "no such key", "it", f"providers of the type {provider.type} call no cloud: remove it")
+
+
+def _notify(notify: Notify) -> Iterator[Clash]:
+    email, section = notify.email, "services.notify.email"
+    if email.host and not email.source:
+        yield Clash(f"{section}.host", "source beside it", "it alone", "say from whom e-mails are, as source: Taskcluster <taskcluster@example.com>")
+    if not email.host:
+        for name in ("port", "certificates", "user", "password"):
+            if getattr(email, name):
+                yield Clash(f"{section}.{name}", "host beside it", "no host", "name the mail server as host, or remove it")
+    yield from _together(section, {"user": email.user, "password": email.password})
+    if email.password and email.tls == "none" and email.host not in _LOCAL:
+        yield Clash(f"{section}.tls", "starttls or tls", "none", "the password would cross the network in the clear")
+    if email.certificates and "BEGIN CERTIFICATE-----" not in email.certificates:
+        yield Clash(f"{section}.certificates", "certificates in PEM", "a text of another form", "refer to the file: ${file:path}")
+    matrix, slack = notify.matrix, notify.slack
+    yield from _together("services.notify.matrix", {"base_url": matrix.base_url, "access_token": matrix.access_token})
+    for name, secret in (("matrix.access_token", matrix.access_token), ("slack.access_token", slack.access_token)):
+        if not secret.isprintable() or not secret.isascii() or " " in secret:
+            yield Clash(f"services.notify.{name}", "a token of printable ASCII without blanks", "a text of another form", "look for a line break in it")

@@ -7,6 +7,7 @@
     seeded              says that what a new instance begins with has been made
     run/instance.json   the running process: id, address, token of its control interface
     logs/tcbox.log      what it has logged, a JSON object a line
+    mail/               e-mails that no server was named for, one a file
     work/<kind>/        task folders and caches of the workers inside
 
 The folder is for its owner alone (mode 0700), and so is each file with something secret in it (0600).
@@ -77,6 +78,7 @@ class Instance:
         self.state_file = self.run / "instance.json"
         self.logs = self.data / "logs"
         self.log_file = self.logs / "tcbox.log"
+        self.mail = self.data / "mail"
         self.work = self.data / "work"
 
     @property

@@ -15,7 +15,8 @@ from typing import Literal
 from tcbox.config import places
 from tcbox.config.section import section
 from tcbox.config.services import Services
-from tcbox.config.values import Address, BlobsUrl, Count, DatabaseUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
+from tcbox.config.services.worker_manager import Provider
+from tcbox.config.values import Address, BlobsUrl, Count, DatabaseUrl, EventsUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
@@ -170,8 +171,10 @@ class Settings:
     """`postgresql://user:password@host/name`, or `sqlite:///path/to/tcbox.db`; give the password by reference. Default:
     SQLite in the data folder."""
 
-    events: Literal["local"] = "local"
-    """How events travel. Default: local. This version delivers them within the process only, and takes no AMQP server."""
+    events: EventsUrl = Url("local")
+    """`amqp://user:password@host:port/vhost`, or `amqps://`: a RabbitMQ server to which events are published too, as Pulse
+    messages, and where hooks can be bound to exchanges of other systems; give the password by reference. Default: local,
+    within the process and at `/events` alone."""
 
     blobs: Blobs = field(default_factory=Blobs)
     """Where the bytes of artifacts and objects are kept."""
@@ -184,6 +187,10 @@ class Settings:
 
     workers: Workers = field(default_factory=Workers)
     """The workers inside."""
+
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    """Providers of machines for worker pools, by the `providerId` that pools name. Default: `static` and `null-provider`,
+    which exist in any case."""
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     """How the instance ends."""

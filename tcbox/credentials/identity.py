@@ -75,18 +75,17 @@ class LazyScopes:
         """Whether the caller satisfies a rendered scope expression."""
         return satisfied(self.base, rendered) or (self._expand is not None and satisfied(self.expanded, rendered))
 
+    def limited(self, authorized: ScopeSet) -> LazyScopes | None:
+        """These scopes alone, with what their roles add; None when the caller does not have all of them."""
+        has = self.base.satisfies_all(authorized) or self.expanded.satisfies_all(authorized)
+        return LazyScopes(authorized, self._expand) if has else None
+
     @property
     def expanded(self) -> ScopeSet:
         """All scopes of the caller."""
         if self._expanded is None:
             self._expanded = self.base if self._expand is None else self._expand(_with_anonymous(self.base))
         return self._expanded
-
-    def limited(self, wanted: ScopeSet) -> LazyScopes | None:
-        """These scopes alone, with what their roles add; None when the caller does not have them."""
-        if self.base.satisfies_all(wanted) or self.expanded.satisfies_all(wanted):
-            return LazyScopes(wanted, self._expand)
-        return None
 
     def __repr__(self) -> str:
         return f"LazyScopes({list(self.base)!r})"

@@ -71,8 +71,10 @@ class Outgoing:
         import aiohttp
 
         left = most
+        limits = aiohttp.ClientTimeout(total=4 * TIMEOUT, sock_read=TIMEOUT)
+        once = {"Connection": "close"}  # the place may be this instance, which could not stop while a connection is kept
         try:
-            async with self._opened().get(url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=4 * TIMEOUT, sock_read=TIMEOUT)) as reply:
+            async with self._opened().get(url, headers=once, allow_redirects=False, timeout=limits) as reply:
                 if reply.status != 200:
                     raise errors.Unavailable("{place} answers with status {status}", place=_place(url), status=reply.status)
                 async for chunk in reply.content.iter_chunked(64 * 1024):

@@ -272,7 +272,7 @@ class GithubApi(GithubApp):
 
     async def issue_comment(self, request: web.Request) -> web.Response:
         repo = self._found(request, "issues", "write", "pull_requests")
-        number = int(request.match_info["number"])
+        number = int(request.match_info["number"]) if request.match_info["number"].isdecimal() else 0
         if number not in repo.pulls:
             return _refuse(404, "Not Found")
         return self._comment(repo, await request.json(), {"number": number})

@@ -18,6 +18,7 @@ from tcbox import clock as clocks
 from tcbox import db, events
 from tcbox.api.dispatch import Dispatcher
 from tcbox.api.front import Front
+from tcbox.api.references import References
 from tcbox.api.schemas import SchemaSet
 from tcbox.credentials.sealed import Sealer
 from tcbox.events import bus as buses
@@ -56,6 +57,7 @@ class Auth:
             api, api.bind(monitoring, *self.service.families()), self.schemas, self.service.directory,
             clock=self.clock, check_replies=True,
         )  # fmt: skip
+        front.mount("/references/", References({"auth": api}, {"auth": exchanges}, self.schemas).handle)
         port = await front.listen("127.0.0.1", 0)
         stack.push_async_callback(front.close, 0.5)
         self.root_url = f"http://127.0.0.1:{port}"

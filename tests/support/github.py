@@ -37,6 +37,7 @@ from tcbox.vendors.github import App
 from tests.simulators import tokens
 from tests.simulators.github_api import GithubApi, Repository, deliver
 from tests.simulators.serving import served
+from tests.support import databases
 from tests.support.queue import Bytes, Objects
 from tests.support.service import Answered
 
@@ -248,6 +249,18 @@ class World:
     async def end(self, task_id: str, how: str = "reportCompleted", run: int = 0, reason: str | None = None) -> None:
         """Have a running task end."""
         await self.root.call("queue", how, task_id, str(run), payload={"reason": reason} if reason else None)
+
+
+@asynccontextmanager
+async def alone(folder: Path, clock: clocks.VirtualClock, **options: Any) -> AsyncIterator[World]:
+    """The service on a SQLite database of its own."""
+    database = db.connect(await databases.fresh("sqlite", MIGRATIONS, folder), clock=clock)
+    await database.start(MIGRATIONS)
+    try:
+        async with running(database, clock, **options) as world:
+            yield world
+    finally:
+        await database.close()
 
 
 @asynccontextmanager

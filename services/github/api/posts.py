@@ -31,7 +31,7 @@ class Posts:
         Set a commit status: a state with a title and a link, which GitHub shows beside the commit.
         """
         status = {"context": "default", **call.payload}
-        return await self._post(owner, repo, f"/statuses/{part(sha)}", status, "Installation not found")
+        return await self._post(owner, repo, "/statuses/{}", sha, status)
 
     @api.post(
         "/repository/<owner>/<repo>/issues/<number>/comments", name="createComment", input="create-comment", scopes="github:create-comment:<owner>/<repo>",
@@ -42,14 +42,14 @@ class Posts:
 
         Write a comment, in Markdown, on an issue or a pull request.
         """
-        return await self._post(owner, repo, f"/issues/{part(number)}/comments", call.payload, "Issue not found")
+        return await self._post(owner, repo, "/issues/{}/comments", number, call.payload)
 
-    async def _post(self, owner: str, repo: str, path: str, body: Any, missing: str) -> dict[str, Any]:
+    async def _post(self, owner: str, repo: str, path: str, place: str, body: Any) -> dict[str, Any]:
         installation = await self._store.installation(owner)
         if installation is None or not self._hub.configured:
-            raise errors.ResourceNotFound("{missing}: the GitHub App of this instance is not installed on {owner}.", missing=missing, owner=owner)
+            raise errors.ResourceNotFound("Installation not found: the GitHub App of this instance is not installed on {owner}.", owner=owner)
         try:
-            await Repository(self._hub.installation(installation), owner, repo).ask("POST", path, body)
+            await Repository(self._hub.installation(installation), owner, repo).ask("POST", path.format(part(place)), body)
         except Refused as error:
             raise _refused(error, owner, repo) from None
         except (Limited, Unreachable) as error:

@@ -19,6 +19,7 @@ _OLDEST_PYTHON = (3, 11)
 _OLDEST_SQLITE = (3, 35, 0)
 _NEEDED = {"aiohttp": "aiohttp", "aiosqlite": "aiosqlite", "msgspec": "msgspec", "jsonschema-rs": "jsonschema_rs",
            "cryptography": "cryptography", "pyyaml": "yaml", "zstandard": "zstandard"}  # fmt: skip
+_FOR_NOTIFY = {"json-e": "jsone", "aiosmtplib": "aiosmtplib", "markdown-it-py": "markdown_it", "nh3": "nh3"}
 _BUILT = clocks.from_wire("2026-01-01T00:00:00.000Z")
 
 
@@ -34,6 +35,8 @@ def python(patient: Patient) -> Iterator[Finding]:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         yield wrong("sqlite", f"Python's SQLite is {sqlite3.sqlite_version}, and tcbox needs 3.35 or later: use a Python that was built with a newer one")
     needed = dict(_NEEDED)
+    if patient.settings.services.notify.enabled:
+        needed |= _FOR_NOTIFY
     if patient.settings.database.startswith("postgres"):
         needed["asyncpg"] = "asyncpg"
     if patient.settings.blobs.url.startswith("s3"):
