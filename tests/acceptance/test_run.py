@@ -21,6 +21,8 @@ def runner(tmp_path):
     """Runs `tcbox run`; nothing of its instances may be left at the end."""
     made = Runner(tmp_path)
     yield made
+    if images.engine_answers():
+        made.forget_caches()
     until = time.monotonic() + 15
     while (left := made.leftovers()) and time.monotonic() < until:
         time.sleep(0.1)
@@ -81,6 +83,16 @@ def test_containers(runner):
     assert states(pull) == {"build": "completed"}
     assert "builds so far: 1" in pull
     assert "repo:github.com/octo/containers:pull-request" in pull
+
+
+def test_containers_without_docker(runner):
+    """Without a Docker engine, tasks with an image are skipped with the reason, and what needs them is blocked."""
+    folder = runner.project("containers")
+    runner.env["DOCKER_HOST"] = f"unix://{runner.folder}/none.sock"
+    said = runner.run(folder, *SECRET, code=1)
+    assert states(said) == {"build": "skipped", "test": "skipped", "windows": "skipped"}
+    assert "no Docker engine listens at" in said
+    assert states(runner.run(folder, *SECRET, "--allow-skipped")) == states(said)
 
 
 def test_processes(runner):

@@ -102,6 +102,13 @@ class Runner:
                 found.append(process.name)
         return found
 
+    def forget_caches(self) -> None:
+        """Remove what runs have kept in Docker for later ones."""
+        for folder in (self.folder / "cache" / "tcbox" / "run").glob("*"):
+            listed = subprocess.run(["docker", "volume", "ls", "-q", "--filter", f"label=tcbox.cache=run-{folder.name}"], capture_output=True, text=True)
+            for name in listed.stdout.split():
+                subprocess.run(["docker", "volume", "rm", "-f", name], capture_output=True)
+
     def terminal(self, where: Path, *words: str) -> Terminal:
         """Start it at a terminal."""
         return Terminal([*TCBOX, "run", *words], where, {**self.env, "TERM": "xterm", "SHELL": "/bin/sh", "PS1": "$ "})
