@@ -43,7 +43,8 @@ class Workers:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._log = log.get("workers")
-        self._workers = {kind: Worker(_settings(shared, kind)) for kind in KINDS if getattr(shared.settings.workers, kind).enabled}
+        kinds = [kind for kind in KINDS if getattr(shared.settings.workers, kind).enabled] if shared.settings.services.queue.enabled else []
+        self._workers = {kind: Worker(_settings(shared, kind)) for kind in kinds}
 
     def start(self) -> None:
         """Let them begin; those that cannot say why in `status`."""

@@ -22,6 +22,7 @@ from tcbox.config.values import (
     BlobsUrl,
     Count,
     DatabaseUrl,
+    EventsUrl,
     HttpUrl,
     Port,
     Processors,
@@ -32,7 +33,7 @@ from tcbox.config.values import (
     TaskQueue,
     TaskQueues,
     Url,
-)  # fmt: skip
+)
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
@@ -212,8 +213,10 @@ class Settings:
     """`postgresql://user:password@host/name`, or `sqlite:///path/to/tcbox.db`; give the password by reference. Default:
     SQLite in the data folder."""
 
-    events: Literal["local"] = "local"
-    """How events travel. Default: local. This version delivers them within the process only, and takes no AMQP server."""
+    events: EventsUrl = Url("local")
+    """`amqp://user:password@host:port/vhost`, or `amqps://`: a RabbitMQ server to which events are published too, as Pulse
+    messages, and where hooks can be bound to exchanges of other systems; give the password by reference. Default: local,
+    within the process and at `/events` alone."""
 
     blobs: Blobs = field(default_factory=Blobs)
     """Where the bytes of artifacts and objects are kept."""
