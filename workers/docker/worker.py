@@ -78,6 +78,11 @@ class Docker:
             stack.push_async_callback(shelf.tidy, all_unused=True)
         return cls(tools, bench, guard, Room(_places(settings.folder, engine.url, about), settings.free_disk_mb * 1_000_000, clock, clear))
 
+    @property
+    def caches(self) -> Caches:
+        """The caches of its tasks."""
+        return self.bench.caches
+
     async def ready(self) -> None:
         """Wait until there is room on the disk, and ask the engine whether it is there.
 
