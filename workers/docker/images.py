@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-_GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|invalid reference")
+_GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|authentication required|no basic auth credentials|invalid reference")
 
 
 @dataclass(frozen=True, slots=True)
