@@ -10,6 +10,7 @@ _ENDS, _REFUSED = f"{_WORKER}test_how_a_task_ends", f"{_PARTS}test_payloads_that
 _ARTIFACT_IMAGES = (f"{_WORKER}test_images_from_artifacts", f"{_FEATURES}test_an_image_from_an_artifact_takes_no_names")
 _CACHES = f"{_WORKER}test_caches_last_from_task_to_task"
 _RUNS = f"{_WORKER}test_a_task_runs_in_a_container"
+_BULK = f"{_FEATURES}test_the_bulk_log_by_its_own_name"
 _LOGS = f"{_WORKER}test_log_names_and_features"
 _CAPABILITIES, _DEVICES = f"{_FEATURES}test_capabilities", f"{_FEATURES}test_devices"
 _FEW = f"{_PARTS}test_devices_of_which_there_are_few"
@@ -49,7 +50,7 @@ MATRIX = Matrix(
         Row("env", "yes", "", (_RUNS, f"{_FEATURES}test_the_environment")),
         Row("features.allowPtrace", "yes", "scope `docker-worker:feature:allowPtrace`", (_CAPABILITIES, _ENDS)),
         Row("features.artifacts", "yes", "without, logs are not kept either", (_LOGS,)),
-        Row("features.bulkLog", "yes", "asked for by name, also as `public/logs/terminal_bulk.log.gz`", (f"{_FEATURES}test_the_bulk_log_by_its_own_name", _LOGS)),
+        Row("features.bulkLog", "yes", "asked for by name, also as `public/logs/terminal_bulk.log.gz`", (_BULK, _LOGS)),
         Row(
             "features.chainOfTrust", "yes", "signed with the worker's own ed25519 key; images from artifacts are held against their own certificates",
             (f"{_FEATURES}test_chain_of_trust", f"{_FEATURES}test_images_are_held_against_their_own_certificates"),
@@ -70,7 +71,7 @@ MATRIX = Matrix(
     ),
     beyond=(
         Row("features.dind", "refused", "withdrawn by docker-worker: an engine beside the task is no longer part of docker-worker payloads", (_REFUSED, _ENDS)),
-        Row("features.dockerSave", "refused", "withdrawn by docker-worker: saving the container as an image is no longer part of docker-worker payloads", (_REFUSED,)),
+        Row("features.dockerSave", "refused", "withdrawn by docker-worker: saving the container is no longer part of docker-worker payloads", (_REFUSED,)),
         Row("features.relengAPIProxy", "refused", "withdrawn by docker-worker: this proxy is no longer part of docker-worker payloads", (_REFUSED,)),
         Row("features.balrogVPNProxy", "refused", "withdrawn by docker-worker, as `balrogStageVPNProxy`", (_REFUSED,)),
         Row("(limits)", "by setting", "`memory_mb`, `processes`, `cpus` of `workers.docker`", (f"{_FEATURES}test_a_task_cannot_take_the_machine",)),
