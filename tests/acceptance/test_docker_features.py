@@ -50,6 +50,7 @@ async def test_a_fresh_cache_belongs_to_the_containers_user(docker, user):
     assert task.log.count("1000     1001") >= 2
     assert "old" not in task.log
     assert task.body("public/v/g") == b"y\n"
+    images.remove(name)
 
 
 async def test_volumes_become_artifacts(docker):
@@ -323,7 +324,7 @@ async def test_an_image_from_an_artifact_takes_no_names(docker):
 async def test_images_give_way_to_others(tmp_path):
     """When the worker's images take more than they may, those used longest ago go; never one in use, nor one that was there before."""
     before = images.make(images.IMAGE)
-    async with running(tmp_path, "docker", capacity=2, instance=instance(), images_mb=3) as docker:
+    async with running(tmp_path, "docker", capacity=2, instance=instance(), images_mb=3, keep_caches=False) as docker:
 
         def maker(number: int) -> dict:
             name = f"tcbox-test/many-{os.urandom(4).hex()}:1"

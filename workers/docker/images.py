@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ class Images:
     async def release(self, image: Image) -> None:
         """Let an image go; the container that had it must be gone."""
         self._shelf.release(image.id)
-        await self._shelf.tidy()
+        with contextlib.suppress(EngineError):
+            await self._shelf.tidy()
 
     # -- by name
 

@@ -10,6 +10,7 @@ _ENDS, _REFUSED = f"{_WORKER}test_how_a_task_ends", f"{_PARTS}test_payloads_that
 _ARTIFACT_IMAGES = (f"{_WORKER}test_images_from_artifacts", f"{_FEATURES}test_an_image_from_an_artifact_takes_no_names")
 _CACHES = f"{_WORKER}test_caches_last_from_task_to_task"
 _RUNS = f"{_WORKER}test_a_task_runs_in_a_container"
+_CUT = "acceptance/test_docker_inside.py::test_a_power_cut_under_docker_tasks"
 _BULK = f"{_FEATURES}test_the_bulk_log_by_its_own_name"
 _LOGS = f"{_WORKER}test_log_names_and_features"
 _CAPABILITIES, _DEVICES = f"{_FEATURES}test_capabilities", f"{_FEATURES}test_devices"
@@ -87,7 +88,7 @@ MATRIX = Matrix(
         Row("(worker stopped)", "yes", "`worker-shutdown`: tried again", (f"{_WORKER}test_shutdown_hands_tasks_back",)),
         Row(
             "(worker killed)", "yes", "containers, networks and caches in use are removed at once; tried again",
-            (f"{_WORKER}test_nothing_survives_a_killed_worker", f"{_FAULTS}test_caches_of_a_killed_worker_go_too"),
+            (_CUT, f"{_WORKER}test_nothing_survives_a_killed_worker", f"{_FAULTS}test_caches_of_a_killed_worker_go_too"),
         ),
         Row(
             "(engine restarted)", "yes", "`worker-shutdown`: tried again",
