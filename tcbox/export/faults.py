@@ -25,7 +25,8 @@ _WRITTEN = "write it out: the files that are made depend on it"
 
 def faults(template: Template, target: str) -> tuple[Fault, ...]:
     """What is wrong with some settings for a target (`k8s`, `compose` or `helm-values`)."""
-    found = [*template.faults, *(template.fault(*each) for each in _all(template, target))]
+    known = {fault.key for fault in template.faults}
+    found = [*template.faults, *(template.fault(*each) for each in _all(template, target) if each[0] not in known)]
     return tuple(sorted(found, key=lambda fault: (fault.file or "", fault.line, fault.column, fault.key)))
 
 

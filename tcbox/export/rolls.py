@@ -60,12 +60,14 @@ def _things(files: Tree) -> dict[tuple[str, str], Any]:
                 found[document["kind"], document["metadata"]["name"]] = document
             elif "services" in document and path == "compose.yaml":
                 found |= {("service", name): _with_settings(service, files) for name, service in document["services"].items()}
+            elif path == "values.yaml":
+                found |= {("value", name): value for name, value in document.items()}
     return found
 
 
 def _with_settings(service: dict[str, Any], files: Tree) -> dict[str, Any]:
     """A Compose service with the settings that its label only has the mark of."""
-    text = next((files[path] for path in _mounted(service) if path in files), "")
+    text = next((files[path] for path in _mounted(service) if path in files and path.endswith(".yml")), "")
     return {**service, "settings": yaml.load(text, _LOADER) if text else {}}  # noqa: S506 - a safe one
 
 
@@ -86,7 +88,7 @@ def _change(key: tuple[str, str], old: _Things, new: _Things) -> Change | None:
     if before is None or after is None:
         return Change("starts" if before is None else "ends", f"{kind} {name}")
     if not workload:
-        return Change("is set", f"{kind} {name}", tuple(_differences(before, after)) if isinstance(before, dict) else ())
+        return Change("is set", f"{kind} {name}", tuple(_differences(before, after)) if kind != "file" else ())
     one, other = (document["spec"]["template"] if kind == "Deployment" else document for document in (before, after))
     if one == other:
         return Change("is set", f"{kind} {name}", tuple(_differences(before, after)))
@@ -111,7 +113,7 @@ def _differences(before: Any, after: Any) -> Iterator[str]:
     one, other = dict(_flat(before)), dict(_flat(after))
     for key in [*one, *(key for key in other if key not in one)]:
         if one.get(key) != other.get(key):
-            yield f"{key}: {_shown(one.get(key))} -> {_shown(other.get(key))}"
+            yield f"{key}: {_shown(one.get(key))} -> {_shown(other.get(key))}".removeprefix(": ")
 
 
 def _shown(value: Any) -> str:

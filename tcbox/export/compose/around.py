@@ -88,7 +88,7 @@ def _s3(plan: Plan) -> dict[str, Any]:
         "command": ["posix", "/data"],
         "environment": {
             "ROOT_ACCESS_KEY": interpolated(blobs.access_key_id), "ROOT_SECRET_KEY": interpolated(blobs.secret_access_key),
-            "VGW_REGION": interpolated(blobs.region) or "us-east-1", "VGW_PORT": ":9000",
+            "VGW_REGION": interpolated(blobs.region) or "us-east-1", "VGW_PORT": ":9000", "VGW_CORS_ALLOW_ORIGIN": plan.root_url,
         },
         "ports": [f"{port}:9000"],
         "volumes": ["s3:/data"],
