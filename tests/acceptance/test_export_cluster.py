@@ -77,7 +77,12 @@ def test_a_cluster_takes_the_tree(kubectl, tmp_path):
     tree.write(out, files)
     assert kubectl("apply", "--server-side", "-k", out).stderr == ""
     pods = [
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": each["metadata"]["name"], "namespace": "taskcluster"}, "spec": each["spec"]["template"]["spec"]}
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": each["metadata"]["name"], "namespace": "taskcluster"},
+            "spec": each["spec"]["template"]["spec"],
+        }
         for each in export.manifests(files)
         if each["kind"] in ("Deployment", "Job")
     ]

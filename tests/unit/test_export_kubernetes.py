@@ -38,7 +38,9 @@ def test_manifests_are_valid(tmp_path, document, version):
 
 def test_each_service_has_its_objects(files):
     """A service has its processes, a Service, budgets, an autoscaler, an account, policies and a migration."""
-    kinds = [(each["kind"], each["metadata"]["name"]) for each in export.manifests(files) if each["metadata"]["labels"].get("app.kubernetes.io/name") == "queue"]
+    kinds = [
+        (each["kind"], each["metadata"]["name"]) for each in export.manifests(files) if each["metadata"]["labels"].get("app.kubernetes.io/name") == "queue"
+    ]
     names = {kind: sorted(re.sub(r"-[0-9a-f]{10}$", "", name) for other, name in kinds if other == kind) for kind, _ in kinds}
     assert names == {
         "ServiceAccount": ["tcbox-queue"],
