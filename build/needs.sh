@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the tests need besides Python: a Docker engine, PostgreSQL's server programs, RabbitMQ, busybox for images,
-# Chromium.
+# Chromium; Go, Node and Rust.
 # Installed here when this is Debian and we are root; otherwise what is missing is named, and in CI that is an error.
 set -euo pipefail
 missing=()
@@ -31,6 +31,17 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "NOTE: ${missing[*]} not found: tests that need them are skipped. Install them: sudo apt-get install ${missing[*]}" >&2
     [ -z "${CI:-}" ] || exit 1
   fi
+fi
+
+# Tools that build other makers' clients (tests/support/clients.py). Debian's own are too old, so they are only looked for.
+tools=()
+at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+command -v go >/dev/null && at_least "$(go env GOVERSION | tr -d 'a-z')" 1.26 || tools+=("go 1.26 or later")
+command -v npm >/dev/null && at_least "$(node --version | tr -d v)" 20.11 || tools+=("node 20.11 or later, with npm")
+command -v cc >/dev/null && command -v cargo >/dev/null && at_least "$(cargo --version | cut -d' ' -f2)" 1.85 || tools+=("cargo 1.85 or later, with a C compiler")
+if [ ${#tools[@]} -gt 0 ]; then
+  printf 'NOTE: not found: %s. Tests of the clients that it builds are skipped.\n' "${tools[@]}" >&2
+  [ -z "${CI:-}" ] || exit 1
 fi
 
 if command -v dockerd >/dev/null && ! docker info >/dev/null 2>&1; then

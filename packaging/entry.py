@@ -1,4 +1,4 @@
-"""Where the one-file program begins: as a worker's helper when it is told so, else as the command line."""
+"""Where the one-file program begins: as a helper when it is told so, else as the command line."""
 
 import sys
 
@@ -6,6 +6,14 @@ if sys.argv[1:] and sys.argv[1].startswith("--worker-helper="):
     from tcbox.workers import helpers
 
     helpers.main(sys.argv[1:])
+elif sys.argv[1:2] == ["--render-helper"]:
+    from tcbox.services.github.sandbox import main as rendering
+
+    rendering.main()
+elif sys.argv[1:2] == ["--hooks-sandbox"]:
+    from tcbox.services.hooks import sandboxed
+
+    sandboxed.main()
 else:
     from tcbox.cli.main import main
 

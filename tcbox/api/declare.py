@@ -46,6 +46,7 @@ class Method:
         empty: the route's last parameter may be empty.
         published: whether it stands in the service's references; one that does not is there for old clients alone.
         patient: it may wait long before it answers, and is cancelled when its caller goes away.
+        advice: for JSON pointers into the body, such as "/name", what a caller is told beside a fault there.
     """
 
     service: str
@@ -65,6 +66,7 @@ class Method:
     patient: bool
     empty: bool
     published: bool
+    advice: Mapping[str, str]
     attribute: str
     params: tuple[str, ...] = field(init=False)
     expression: scope_sets.Expression | None = field(init=False)
@@ -128,6 +130,7 @@ class Api:
         patient: bool = False,
         empty: bool = False,
         published: bool = True,
+        advice: Mapping[str, str] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Declare the coroutine below as a method.
 
@@ -144,7 +147,8 @@ class Api:
             method = Method(
                 service=self.service, name=name, verb=verb, route=route, title=title, description=description.strip(),
                 category=category or self.title, stability=stability, input=input, output=output, scopes=scopes,
-                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, published=published, attribute=handler.__name__,
+                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, published=published, advice=advice or {},
+                attribute=handler.__name__,
             )  # fmt: skip
             self._check(method, handler)
             self.methods[name] = method

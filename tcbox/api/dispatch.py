@@ -114,7 +114,7 @@ class Dispatcher:
         if answer.status >= 500 or self.log.isEnabledFor(10):
             self.log.log(
                 10 if answer.status < 500 else 40, "%s %s", method.name, answer.status,
-                extra={"requestId": request.request_id, "resource": request.target.partition("?")[0], "milliseconds": round(seconds * 1000, 1)},
+                extra={"requestId": request.request_id, "resource": _resource(method, request), "milliseconds": round(seconds * 1000, 1)},
             )  # fmt: skip
         return answer
 
@@ -256,7 +256,8 @@ class Dispatcher:
         payload = validator.fill(payload)
         faults = validator.check(payload, brief=brief)
         if faults:
-            listed = "\n".join(f"  * {fault.path or '/'}: {fault.message}" for fault in faults)
+            advice = method.advice
+            listed = "\n".join(f"  * {fault.path or '/'}: {fault.message}" + (f" ({advice[fault.path]})" if fault.path in advice else "") for fault in faults)
             raise errors.InputValidationError(
                 "Schema Validation Failed!\nRejecting Schema: {schema}\nErrors:\n{faults}",
                 schema=self._schemas.path(method.service, method.input or ""), faults=listed,
@@ -290,6 +291,11 @@ class Dispatcher:
         shown = None if method.conceal else payload
         body = refusals.body(error, method.name, params, shown, self._clock.now())
         return wire.json_answer(body, error.status, error.headers or None)
+
+
+def _resource(method: Method, request: wire.Request) -> str:
+    """The path as the log has it: that of the route where it holds a token."""
+    return method.route if "token" in method.params else request.target.partition("?")[0]
 
 
 def _is_json(kind: str | None) -> bool:

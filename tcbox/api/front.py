@@ -88,6 +88,8 @@ class Front:
             self._sweeper.cancel()
         for connection in list(self.connections):
             connection.close_when_idle()
+        if self._aiohttp is not None:
+            self._aiohttp.pre_shutdown()  # its own connections likewise: one that a browser keeps open must not take the whole time
         loop = asyncio.get_running_loop()
         until = loop.time() + drain_seconds
         if self.running:
@@ -186,7 +188,7 @@ class Front:
             work = self.start(asked)
             answer = work if isinstance(work, wire.Answer) else await self._finish(work, request)
         own = {**wire.COMMON_HEADERS, "X-Request-Id": request_id, **(answer.headers or {})}
-        if answer.status != 204:
+        if answer.status != 204 and "content-type" not in own:
             own["Content-Type"] = wire.JSON
         response = web.Response(status=answer.status, body=answer.body, headers=own)
         if size > wire.MAX_BODY:

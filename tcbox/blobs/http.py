@@ -99,7 +99,7 @@ class BlobFiles:
         from aiohttp import web
 
         location, conditions = self._permitted(request)
-        _require(request, conditions)
+        length = _required(request, conditions)
         if await asyncio.to_thread(files.is_sealed, self._blobs.path(location)):
             raise Sealed(f"{location} is final and cannot be replaced: upload under another name")
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -112,7 +112,7 @@ class BlobFiles:
             content_type=request.headers.get("Content-Type", "application/octet-stream"),
             content_encoding="" if encoding == "identity" else encoding,
             content_disposition=request.headers.get("Content-Disposition", ""),
-            length=request.content_length,
+            length=length,
             expected_hashes=_digests(request),
         )
         return web.Response(status=200, headers={**_CORS, "ETag": f'"{stat.etag}"'})
@@ -161,17 +161,23 @@ def _load(path: Path) -> tuple[files.Stored | None, bytes | None]:
     return stored, stored.read(0, CHUNK) if stored.meta.size <= CHUNK else None
 
 
-def _require(request: web.BaseRequest, conditions: dict[str, str]) -> None:
-    """Raise Refused unless the request has the headers that its URL was signed for."""
-    length = request.content_length
+def _required(request: web.BaseRequest, conditions: dict[str, str]) -> int:
+    """How many bytes are to come; raises Refused unless the request has the headers that its URL was signed for.
+
+    Where the URL itself tells the length, the request need not: the published Go client sends objects chunked.
+    """
+    length, wanted_length = request.content_length, conditions.get("length")
+    if length is None and wanted_length is not None:
+        length = int(wanted_length)
     if length is None:
         raise Refused(411, "A PUT needs a Content-Length: send the size in bytes, without chunked transfer encoding.")
-    if str(length) != conditions.get("length", str(length)):
+    if wanted_length is not None and length != int(wanted_length):
         raise Refused(403, f"This URL is for {conditions['length']} bytes, and the Content-Length is {length}: send just so many, or ask for another URL.")
     for name, header in (("type", "Content-Type"), ("disposition", "Content-Disposition")):
         given, wanted = request.headers.get(header, ""), conditions.get(name, "")
         if given != wanted and (wanted or name == "disposition"):
             raise Refused(403, f"This URL is for the {header} {wanted!r}, and the request has {given!r}: send the headers that came with the URL.")
+    return length
 
 
 def _digests(request: web.BaseRequest) -> dict[str, str]:

@@ -22,7 +22,7 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
     "object": (),
     "secrets": (),
     "index": ("queue:get-artifact:*", "queue:get-task:*"),
-    "hooks": ("assume:hook-id:*", "notify:email:*", "queue:create-task:*"),
+    "hooks": ("assume:hook-id:*", "notify:email:*", "queue:create-task:*", "queue:status:*"),
     "notify": ("queue:get-task:*",),
     "purge-cache": (),
     "worker-manager": (
@@ -37,6 +37,8 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "queue:worker-id:*",
         "queue:pending-count:*",
         "queue:claimed-count:*",
+        "queue:list-workers:*",  # upstream reads the queue's tables instead
+        "queue:get-worker:*",
         "worker-manager:remove-worker:*",
         "worker-manager:reregister-worker:*",
         "worker-manager:should-worker-terminate:*",
@@ -53,6 +55,8 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "queue:seal-task-group:taskcluster-github/*",
         "queue:cancel-task-group:taskcluster-github/*",
         "queue:list-artifacts:*",
+        "queue:status:*",
+        "queue:get-task:*",
         "queue:get-artifact:public/github/customCheckRunAnnotations.json",
         "queue:get-artifact:public/github/customCheckRunText.md",
         "queue:get-artifact:public/logs/live_backing.log",
@@ -67,9 +71,14 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "auth:reset-access-token:github/*",
         "auth:update-client:github/*",
         "assume:login-identity:*",
+        "auth:expand-scopes",  # these four upstream's has by the role anonymous, which an owner may want to be empty
+        "auth:get-client:*",
+        "auth:list-clients",
+        "auth:list-roles",
     ),
 }
-"""The scopes that each service's calls of other services need; names and scopes as upstream's own static clients."""
+"""The scopes that each service's calls of other services need; names and scopes as upstream's own static clients,
+and what the anonymous role has there that the owner of an instance may take from it."""
 
 WORKER_SCOPES = (
     "assume:worker-pool:local/*",

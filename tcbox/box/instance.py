@@ -145,7 +145,7 @@ class Box:
         blobs = services.blob_files(shared)
         if blobs is not None:
             self.front.mount("/blobs/", blobs)
-        control = Control(self._token, {"status": self._status, "restart": self._restart, "advance": self._advance})
+        control = Control(self._token, {"status": self._status, "restart": self._restart, "advance": self._advance, "sign-in": self._sign_in})
         self.front.mount("/instance/", control.handle)
 
     async def _status(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +162,24 @@ class Box:
         started = time.perf_counter()
         await self.supervisor.restart(str(body.get("service", "")))
         return {"milliseconds": (time.perf_counter() - started) * 1000}
+
+    async def _sign_in(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"url": self.sign_in_link()}
+
+    def sign_in_link(self) -> str:
+        """A link that signs the owner in, once, within 10 minutes.
+
+        Raises TcboxError when the instance takes none.
+        """
+        web_server = self.shared.running.get("web-server") if self.shared is not None else None
+        if web_server is None or not web_server.has_links:
+            raise errors.TcboxError(
+                "this instance takes no links that sign in: enable services.web_server, with links: loopback or anywhere, "
+                "or sign in with what 'tcbox env' prints"
+            )
+        here = self.settings.services.web_server.links == "loopback" and self.settings.root_url
+        base = f"http://{_shown(self.settings.host)}:{self.port}" if here else self.root_url
+        return f"{base}/sign-in#{web_server.links.make()}"
 
     async def _advance(self, body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(self.clock, clocks.VirtualClock):

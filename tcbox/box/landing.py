@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from tcbox.api.front import Mounted
 
+_PAGES = frozenset({"", "tasks", "groups", "index", "hooks", "events", "worker-manager", "auth", "secrets", "account", "sign-in", "third-party"})
+"""What begins the paths that the page itself makes something of."""
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -35,8 +37,7 @@ def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
         if path == "/ui/instance.json":
             shown = {key: value for key, value in describe().items() if key not in ("credentials", "pid", "data", "defaultData", "log", "database")}
             return web.Response(body=wire.encode(shown), headers={"Content-Type": wire.JSON, "Cache-Control": "no-store"})
-        whole = path in ("/", "/index", "/events") or path.startswith(("/tasks/", "/groups/", "/index/"))
-        name = "index.html" if whole else path.removeprefix("/ui/")
+        name = "index.html" if path.split("/", 2)[1] in _PAGES else path.removeprefix("/ui/")
         file = resources.files("tcbox.ui").joinpath(name)
         if "/" in name or name.rpartition(".")[2] not in _TYPES or not file.is_file():
             missing = {"code": "ResourceNotFound", "message": f"There is nothing at {path}. The API is below /api/, its description below /references/."}

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tcbox.workers.livelog import LiveLogs
 
 NAMES = tuple(REQUIRES)
-_FOREVER = 2**52
+FOREVER = 2**52
 
 
 @dataclass
@@ -101,8 +101,8 @@ class Shared:
         def expand(scopes: Iterable[str]) -> ScopeSet:
             return self.directory.expand(scopes)  # looked up at each call: auth may have been started anew
 
-        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), expand))
-        return Local(self.front.services.get, lambda: caller)
+        scopes = ScopeSet(own.scopes)  # expanded anew at each call: roles change
+        return Local(self.front.services.get, lambda: Success("hawk", own.client_id, FOREVER, LazyScopes(scopes, expand)))
 
 
 def enabled(settings: Settings) -> list[str]:
@@ -208,6 +208,11 @@ class Reachable:
         for prefix, handler in getattr(service, "mounts", dict)().items():
             shared.front.mount(prefix, handler)
             stack.callback(shared.front.unmount, prefix)
+
+    def notes(self) -> list[str]:
+        """What the service has to say for the status."""
+        said: list[str] = getattr(self._service, "notes", list)()
+        return said
 
     async def drain(self) -> None:
         """Send home those who wait."""

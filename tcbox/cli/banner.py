@@ -27,6 +27,8 @@ def _rows(info: dict[str, Any], foreground: bool) -> Iterator[tuple[str, str]]:
     yield "events", info["events"]
     yield "state", info["data"] + (" (removed at the end)" if info["ephemeral"] else " (kept)")
     yield "UI", info["ui"]
+    if info.get("signIn"):
+        yield "sign in", f"{info['signIn']}  {style.dim(f'(once, within 10 minutes; tcbox ui{which} makes another)')}"
     yield "metrics", info["metrics"]
     yield "API", f"{info['rootUrl']}/references/manifest.json"
     yield "connect", f'eval "$(tcbox env{which})"'

@@ -17,6 +17,7 @@ COMMANDS = {
     "up": "start an instance",
     "down": "stop a running instance",
     "status": "what runs, and how it is",
+    "ui": "open the pages in a browser, signed in as the owner",
     "env": "print the variables with which clients connect",
     "logs": "show the log",
     "restart": "restart one service while the others serve",
@@ -25,6 +26,7 @@ COMMANDS = {
     "worker": "run a worker on its own",
     "export": "the same instance as replicated services, for Kubernetes or Compose",
     "config": "check, show and describe the configuration",
+    "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",
 }
 

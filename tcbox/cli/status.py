@@ -46,8 +46,8 @@ def _print(found: instances.Running, status: dict[str, object]) -> None:
     for name, service in services.items():
         good = service["state"] == "healthy"
         print(f"  {style.mark(good)} {name:<10} {service['state']}")
-        for fault in service["faults"]:
-            print(f"      {fault}")
+        for line in [*service["faults"], *service.get("notes", ())]:
+            print(f"      {line}")
     for note in status["notes"]:  # type: ignore[attr-defined]
         print(f"  {style.warn('-')} {note}")
     for name, worker in workers.items():

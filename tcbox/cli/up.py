@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tcbox import clock as clocks
 from tcbox import config, errors, ids, log
@@ -21,6 +21,9 @@ from tcbox.cli.config import chosen
 from tcbox.cli.ending import Ended, Ending, hold, release
 from tcbox.config.instance import Instance
 from tcbox.runtime import tuning
+
+if TYPE_CHECKING:
+    from tcbox.box import Box
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _READY = "TCBOX_READY"
@@ -97,6 +100,9 @@ class Run:
         return self._serve(self._show, quiet=False)
 
     def _show(self, info: dict[str, Any]) -> None:
+        link = info.pop("signIn", "")
+        if link and sys.stdout.isatty() and not self._args.json:
+            info["signIn"] = link  # for the eyes of who started it, never for what collects output
         print(json.dumps(info, indent=2) if self._args.json else banner.render(info, foreground=not self._args.detach), flush=True)
 
     def detached(self, *, anew: bool) -> int:
@@ -209,6 +215,13 @@ class Run:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(self._instance(ready, ending))
 
+    def _link(self, box: Box) -> str:
+        """What signs the owner in, to be shown on a terminal alone."""
+        try:
+            return "" if self._args.json else box.sign_in_link()
+        except errors.TcboxError:
+            return ""
+
     def _leave_nothing(self) -> None:
         """Remove what an ephemeral instance has made."""
         if self._args.ephemeral:
@@ -231,7 +244,7 @@ class Run:
                 access_token=own.access_token, started=clocks.SystemClock().now(), ephemeral=self._args.ephemeral,
             )  # fmt: skip
             ready_after = _uptime() - self._began
-            ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral})
+            ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral, "signIn": self._link(box)})
             box.start_workers()
             tuning.after_start()
             await ending.wait()

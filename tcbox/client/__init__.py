@@ -1,5 +1,5 @@
 """Call a service's methods: in this process, or over HTTP. One interface for both."""
 
-from tcbox.client.caller import Caller
+from tcbox.client.caller import Caller, LimitableCaller
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "LimitableCaller"]

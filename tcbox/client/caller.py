@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -23,5 +23,16 @@ class Caller(Protocol):
 
         Returns the decoded reply, None when it has no body.
         Raises the `tcbox.errors.ApiError` that the method answers with.
+        """
+        ...
+
+
+class LimitableCaller(Caller, Protocol):
+    """A caller that can hand on a part of what it may do."""
+
+    def limited(self, scopes: Sequence[str]) -> Caller:
+        """The same caller with no more than these scopes, and what they imply; as `authorizedScopes` of a signed request.
+
+        Its calls raise AuthenticationFailed unless the caller itself has these scopes.
         """
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -35,19 +35,32 @@ class Http:
     Args:
         credentials: None for calls without a signature.
         retries: how often a call that failed for want of an answer, or with a 5xx, is sent again.
+        authorized_scopes: those of the credentials' scopes that count; None for all of them.
     """
 
-    def __init__(self, root_url: str, credentials: Credentials | None, *, session: aiohttp.ClientSession, clock: clocks.Clock, retries: int = 5) -> None:
+    def __init__(
+        self, root_url: str, credentials: Credentials | None, *,
+        session: aiohttp.ClientSession, clock: clocks.Clock, retries: int = 5, authorized_scopes: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
         self.root_url = root_url.rstrip("/")
         self._credentials = credentials
         self._session = session
         self._clock = clock
         self._retries = retries
+        self._authorized_scopes = authorized_scopes
         self._routes: dict[str, dict[str, tuple[str, str]]] = {}
 
     def using(self, credentials: Credentials) -> Http:
         """The same instance, called with other credentials."""
         other = Http(self.root_url, credentials, session=self._session, clock=self._clock, retries=self._retries)
+        other._routes = self._routes
+        return other
+
+    def limited(self, scopes: Sequence[str]) -> Http:
+        """The same client with no more than these scopes (see `LimitableCaller.limited`)."""
+        other = Http(
+            self.root_url, self._credentials, session=self._session, clock=self._clock, retries=self._retries, authorized_scopes=scopes
+        )  # fmt: skip
         other._routes = self._routes
         return other
 
@@ -97,7 +110,7 @@ class Http:
         url = self.root_url + target
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if self._credentials is not None:
-            headers["Authorization"] = sign(self._credentials, verb, url, body, self._clock.now())
+            headers["Authorization"] = sign(self._credentials, verb, url, body, self._clock.now(), authorized_scopes=self._authorized_scopes)
         limit = aiohttp.ClientTimeout(total=timeout)
         # encoded=True: what is signed is what is sent
         async with self._session.request(verb, _exact(url), data=body, headers=headers, timeout=limit, allow_redirects=False) as reply:
@@ -136,9 +149,9 @@ def _exact(url: str) -> Any:
     return URL(url, encoded=True)
 
 
-def sign(credentials: Credentials, verb: str, url: str, body: bytes | None, now: int) -> str:
+def sign(credentials: Credentials, verb: str, url: str, body: bytes | None, now: int, *, authorized_scopes: Sequence[str] | None = None) -> str:
     """The Authorization header of a request."""
-    ext = creds.make_ext(credentials.certificate) if credentials.certificate else ""
+    ext = creds.make_ext(credentials.certificate, authorized_scopes)
     return creds.sign_header(
         credentials.client_id, credentials.access_token, method=verb, url=url, now_ms=now, ext=ext,
         content=body, content_type="application/json" if body is not None else None,

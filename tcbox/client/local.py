@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tcbox import errors
 from tcbox.credentials import Failure, Success
+from tcbox.scopes import ScopeSet
 
 if TYPE_CHECKING:
     from tcbox.api.dispatch import Dispatcher
@@ -23,6 +24,20 @@ class Local:
     def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Success | Failure]) -> None:
         self._dispatchers = dispatchers
         self._identity = identity
+
+    def limited(self, scopes: Sequence[str]) -> Local:
+        """The same client with no more than these scopes (see `LimitableCaller.limited`)."""
+        authorized = ScopeSet(scopes)
+
+        def identity() -> Success | Failure:
+            whole = self._identity()
+            if isinstance(whole, Failure):
+                return whole
+            part = whole.scopes.limited(authorized)
+            listed = ", ".join(authorized)
+            return whole._replace(scopes=part) if part is not None else Failure(f"Supplied credentials do not satisfy authorizedScopes: {listed}")
+
+        return Local(self._dispatchers, identity)
 
     async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Mapping[str, str] | None = None) -> Any:
         """Call a method of a service in this process (see `Caller.call`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ import msgspec
 
 from tcbox.config import guesses
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
+from tcbox.config.services.github import Github
 from tcbox.config.services.notify import Notify
+from tcbox.config.services.web_server import WebServer
 from tcbox.config.settings import Blobs, Settings
 
 REQUIRES: dict[str, tuple[str, ...]] = {
@@ -23,6 +26,10 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "index": ("auth", "queue"),
     "purge-cache": ("auth",),
     "notify": ("auth",),
+    "hooks": ("auth", "queue"),
+    "worker-manager": ("auth", "queue"),
+    "github": ("auth", "queue"),
+    "web-server": ("auth",),
 }
 """Which other services each one needs."""
 
@@ -34,7 +41,6 @@ MISSES: dict[str, dict[str, str]] = {
         "github": "what becomes of tasks is not shown on GitHub",
     },
     "hooks": {
-        "queue": "hooks create no tasks, by schedule, by trigger or by event",
         "notify": "nobody gets mail about a hook that fails",
     },
     "notify": {
@@ -55,9 +61,6 @@ MISSES: dict[str, dict[str, str]] = {
         "hooks": "the pages of hooks are empty",
         "secrets": "the pages of secrets are empty",
         "worker-manager": "the pages of worker pools are empty",
-        "purge-cache": "the pages of caches are empty",
-        "notify": "the pages of notifications are empty",
-        "github": "the pages of GitHub's builds are empty",
     },
     "workers": {
         "queue": "the workers inside do not run, for they take their tasks from it",
@@ -68,6 +71,7 @@ MISSES: dict[str, dict[str, str]] = {
 }
 """What each one goes without when another is switched off that it does not strictly need; `workers` are those inside."""
 
+_PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 
@@ -91,7 +95,10 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _workers(settings, given)
     yield from _blobs(settings.blobs)
     yield from _auth(settings.services.auth)
+    yield from _web_server(settings.services.web_server)
     yield from _key(settings)
+    yield from _github_app(settings.services.github)
+    yield from _providers(settings)
     yield from _notify(settings.services.notify)
     yield from _export(settings)
 
@@ -198,6 +205,31 @@ def _github(github: GithubTokens) -> Iterator[Clash]:
             yield Clash(f"{key}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
 
 
+def _github_app(github: Github) -> Iterator[Clash]:
+    section = "services.github"
+    values = {"app_id": github.app_id, "private_key": github.private_key, "webhook_secrets": "".join(github.webhook_secrets)}
+    yield from _together(section, values)
+    if github.app_id and not (github.app_id.isascii() and github.app_id.isdecimal()):
+        yield Clash(f"{section}.app_id", "the number of a GitHub App", repr(github.app_id))
+    if github.private_key and "PRIVATE KEY-----" not in github.private_key.reveal():
+        yield Clash(f"{section}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
+
+
+def _web_server(web: WebServer) -> Iterator[Clash]:
+    yield from _together("services.web_server.github", {"client_id": web.github.client_id, "client_secret": web.github.client_secret})
+    seen: set[str] = set()
+    for index, tool in enumerate(web.registered_clients):
+        key = f"services.web_server.registered_clients.{index}"
+        if tool.client_id in seen:
+            yield Clash(f"{key}.client_id", "each id once", f"{tool.client_id} a second time", "remove one of them")
+        seen.add(tool.client_id)
+        if not tool.redirect_uri:
+            yield Clash(f"{key}.redirect_uri", "at least one address", "none", "say where users are sent back to")
+        for place, scope in enumerate(tool.scope):
+            if not scope or not all("!" <= letter <= "~" for letter in scope):
+                yield Clash(f"{key}.scope.{place}", "a scope of printable ASCII without spaces", repr(scope), "a request lists scopes with spaces between them")
+
+
 def _key(settings: Settings) -> Iterator[Clash]:
     key = settings.services.secrets.key.reveal()
     try:
@@ -206,6 +238,17 @@ def _key(settings: Settings) -> Iterator[Clash]:
         fits = False
     if not fits:
         yield Clash("services.secrets.key", "32 bytes in base64", "a text of another form", "make one with `openssl rand -base64 32`")
+
+
+def _providers(settings: Settings) -> Iterator[Clash]:
+    for name, provider in settings.providers.items():
+        key = f"providers.{name}"
+        if not _PROVIDER.fullmatch(name):
+            yield Clash(key, "a name of at most 38 letters, digits, dashes and underscores", repr(name))
+        if (provider.type == "null") != (name == "null-provider"):
+            yield Clash(f"{key}.type", '"null" for null-provider, and for no other', provider.type, "null-provider exists by default: remove this one")
+        if provider.type in ("static", "null") and provider.credentials:
+            yield Clash(f"{key}.credentials", "no such key", "it", f"providers of the type {provider.type} call no cloud: remove it")
 
 
 def _notify(notify: Notify) -> Iterator[Clash]:

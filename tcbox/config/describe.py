@@ -49,7 +49,7 @@ def _shown(value: Any) -> Any:
         return value.shown
     if isinstance(value, Path):
         return str(value)
-    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+    return [_shown(each) for each in value] if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def json_schema() -> dict[str, Any]:
@@ -146,5 +146,7 @@ def _words(hint: Any) -> str:
         return " or ".join(f"`{arg}`" for arg in args)
     if origin is tuple:
         return f"list of {_words(args[0])}"
+    if len(args) > 1 and args[1] is Secret:
+        return f"{_words(args[1])} by name"
     base = args[0] if args else hint
     return {Secret: "secret text", Url: "URL", str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}[base]

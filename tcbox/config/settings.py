@@ -16,6 +16,7 @@ from tcbox.config import places
 from tcbox.config.export import Export
 from tcbox.config.section import section
 from tcbox.config.services import Services
+from tcbox.config.services.worker_manager import Provider
 from tcbox.config.values import Address, BlobsUrl, Count, DatabaseUrl, EventsUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
 
 _NO_SECRET = Secret()
@@ -187,6 +188,10 @@ class Settings:
 
     workers: Workers = field(default_factory=Workers)
     """The workers inside."""
+
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    """Providers of machines for worker pools, by the `providerId` that pools name. Default: `static` and `null-provider`,
+    which exist in any case."""
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     """How the instance ends."""

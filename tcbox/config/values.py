@@ -89,3 +89,13 @@ DatabaseUrl = Annotated[Url, Form(r"sqlite:///.+|(postgresql|postgres)://.+/.+",
 EventsUrl = Annotated[Url, Form(r"local|amqps?://[^\s/?#]+(/[^\s?#/]*)?(\?[^\s#]*)?", "local, or amqp://user:password@host:port/vhost")]
 BlobsUrl = Annotated[Url, Form(r"s3://[^/\s?]+(/[^\s]*)?|file:///.*", "s3://bucket/prefix, or file:///path/to/folder")]
 Version = Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", "a release such as 1.2.1")]
+ToolId = Annotated[str, Form(r"[A-Za-z0-9!@:.+|_-]{1,100}", "a name of letters, digits and !@:.+|_-")]
+RedirectUri = Annotated[str, Form(r"https?://[^\s/?#@\\]+([/?][^\s#\\]*)?", "a URL such as https://tool.example.com/back, without a fragment")]
+Duration = Annotated[
+    str,
+    Form(
+        r"(?=.*[0-9])\s*(\d{1,6}\s*y(ears?|r)?)?\s*(\d{1,6}\s*mo(nths?)?)?\s*(\d{1,6}\s*w(eeks?|k)?)?\s*(\d{1,6}\s*d(ays?)?)?"
+        r"\s*(\d{1,6}\s*h(ours?|r)?)?\s*(\d{1,6}\s*m(in(utes?)?)?)?\s*(\d{1,6}\s*s(ec(onds?)?)?)?\s*",
+        "a duration such as 30 days or 12h",
+    ),
+]

@@ -75,6 +75,11 @@ class LazyScopes:
         """Whether the caller satisfies a rendered scope expression."""
         return satisfied(self.base, rendered) or (self._expand is not None and satisfied(self.expanded, rendered))
 
+    def limited(self, authorized: ScopeSet) -> LazyScopes | None:
+        """These scopes alone, with what their roles add; None when the caller does not have all of them."""
+        has = self.base.satisfies_all(authorized) or self.expanded.satisfies_all(authorized)
+        return LazyScopes(authorized, self._expand) if has else None
+
     @property
     def expanded(self) -> ScopeSet:
         """All scopes of the caller."""

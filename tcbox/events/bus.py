@@ -22,7 +22,7 @@ from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.events.event import Event, Handler
 from tcbox.events.exchanges import Exchange
-from tcbox.events.tail import BATCH, Tail, sql
+from tcbox.events.tail import BATCH, PUBLISHED, Tail, sql
 from tcbox.events.topics import Binding
 
 migrations = db.migrations(Path(__file__).parent / "sql" / "migrations", "events")
@@ -57,7 +57,7 @@ class Far(Protocol):
     """
 
     async def subscribe(self, name: str, bindings: Sequence[Binding], handler: Handler, *, durable: bool) -> None:
-        """Have messages that these bindings take handed over, one after another."""
+        """Have messages that these bindings take handed over, one after another; a subscription that is there is bound anew."""
         ...
 
     async def unsubscribe(self, name: str) -> None:
@@ -145,7 +145,11 @@ class Bus:
                 await tx.execute(
                     sql.add_event, exchange=exchange.address, routing_key=exchange.routing_key(key), cc=_cc(routes), payload=payload, created=tx.now
                 )
-        tx.after_commit(self._tail.wake)
+        tx.after_commit(self._published)
+
+    def _published(self) -> None:
+        self._tail.wake()
+        self._db.signal(PUBLISHED, "")
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
         """The messages that follow an id, in order."""
@@ -187,9 +191,6 @@ class Bus:
             raise ValueError(f"there is a subscription {name} already: unsubscribe it first, or choose another name")
         subscription = Subscription(name, tuple(bindings), handler, durable)
         await self._subscribe_far(subscription)
-        if subscription.bindings and all(foreign(binding.exchange) for binding in subscription.bindings):
-            self._subscriptions[name] = subscription
-            return subscription
         stored = await self._db.value(sql.get_position, name=name) if durable else None
         subscription.position = subscription.saved = int(stored) if stored is not None else await self.last_id()
         if durable and stored is None:
@@ -198,10 +199,21 @@ class Bus:
         subscription.task = asyncio.create_task(self._deliver(subscription), name=f"events:{name}")
         return subscription
 
+    async def rebind(self, subscription: Subscription, bindings: Iterable[Binding]) -> None:
+        """Change which messages a subscription gets, from the one on that follows the one it is handling."""
+        before, subscription.bindings = subscription.bindings, tuple(bindings)
+        if [b for b in before if foreign(b.exchange)] != [b for b in subscription.bindings if foreign(b.exchange)]:
+            await self._subscribe_far(subscription)
+
     async def _subscribe_far(self, subscription: Subscription) -> None:
+        """Have the AMQP server's side be as the bindings are now."""
         far = [binding for binding in subscription.bindings if foreign(binding.exchange)]
         if self._far is not None and far:
             await self._far.subscribe(subscription.name, far, subscription.handler, durable=subscription.durable)
+        elif self._far is not None:
+            await self._far.unsubscribe(subscription.name)
+            if subscription.durable and await self._db.value(sql.get_queue, name=subscription.name) is not None:
+                await self._forget_queue(subscription.name)
         for binding in self.without_effect(far):
             self._log.warning(
                 "the binding of %s to %s has no effect: events of other systems need an AMQP server, and `events` in the configuration names none",
@@ -225,14 +237,21 @@ class Bus:
 
         async def remove(tx: db.Tx) -> None:
             await tx.execute(sql.remove_position, name=name)
-            await tx.execute(sql.forget_queue, name=name)
 
         await self._db.transaction(remove)
+        await self._forget_queue(name)
+
+    async def _forget_queue(self, name: str) -> None:
+        async def forget(tx: db.Tx) -> None:
+            await tx.execute(sql.forget_queue, name=name)
+
+        await self._db.transaction(forget)
         if self._far is not None:
             self._far.forgotten()
 
     async def close(self) -> None:
         """Stop all deliveries."""
+        self._tail.close()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 

@@ -39,7 +39,8 @@ class Service(Lifecycle, Protocol):
     """A part with a name, others that it needs, and loops.
 
     A `drain()`, plain or a coroutine function, may be there too: it is called before anything is closed, and must see
-    to it that no new work is begun and that waiting callers are sent home.
+    to it that no new work is begun and that waiting callers are sent home. So may `notes()`, which gives lines for the
+    status that are no faults.
     """
 
     @property

@@ -129,6 +129,7 @@ class Slot:
             "since": self._since,
             "requires": list(self.requires),
             "faults": self.faults() if self.state in ("degraded", "failed") else [],
+            "notes": getattr(self.part, "notes", list)(),
             "loops": {status.name: asdict(status) for status in self.loops.status()},
         }
 

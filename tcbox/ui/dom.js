@@ -58,6 +58,10 @@ export function taskLink(taskId, name) {
   return el("a", { href: `/tasks/${encodeURIComponent(taskId)}` }, name || el("code", {}, taskId));
 }
 
+export function poolLink(workerPoolId) {
+  return el("a", { href: `/worker-manager/${encodeURIComponent(workerPoolId)}` }, el("code", {}, workerPoolId));
+}
+
 export function groupLink(taskGroupId) {
   return el("a", { href: `/groups/${encodeURIComponent(taskGroupId)}` }, el("code", {}, taskGroupId));
 }

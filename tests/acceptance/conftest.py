@@ -2,7 +2,12 @@
 
 import pytest
 
+from tests.support import clients
 from tests.support.box import Box
+
+
+def pytest_configure(config):
+    clients.speak_through(config)
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
 import time
 import urllib.request
 
+import pika
 import pytest
 import taskcluster
 
@@ -171,11 +173,65 @@ def test_events_of_the_time_without_a_broker_arrive_later(make_box, broker, list
         time.sleep(0.1)
     shown = box.command("status", "--data", str(box.data), check=False)
     assert shown.returncode == 1 and "events wait to be published" in shown.stdout
+    doctor = box.command("doctor", "--data", str(box.data), "--config", str(box.config), check=False).stdout
+    assert f"127.0.0.1:{broker.port}" in doctor and "cannot be reached: Connection refused" in doctor and "s3cret" not in doctor
     box.stop()
     broker.resume()
     box.start()
     listener.until(lambda got: len(got) == 10)
     assert listener.first() == listener.got
+
+
+def test_a_hook_fires_on_what_another_system_announces(make_box, broker):
+    """A hook that is bound to another system's exchange, before or after that is there, fires on its messages, over a restart too."""
+    box = make_box(f"events: {broker.url}\n{QUIET}")
+    hooks, exchange = taskcluster.Hooks(box.options), "exchange/other-system/v1/built"
+    taskcluster.Auth(box.options).createRole("hook-id:group/far", {"description": "d", "scopes": ["queue:create-task:*", "queue:scheduler-id:*"]})
+    with broker.channel() as channel:
+        channel.exchange_declare(exchange, exchange_type="topic", durable=True)
+        hooks.createHook("group", "far", {
+            "metadata": {"name": "n", "description": "d", "owner": "o@example.com"}, "bindings": [{"exchange": exchange, "routingKeyPattern": "main.#"}],
+            "task": definitions.task("hooks/far") | {"created": {"$fromNow": "0 seconds"}, "deadline": {"$fromNow": "1 hour"}, "expires": {"$fromNow": "1 day"}},
+            "triggerSchema": {"type": "object"},
+        })  # fmt: skip
+        until(lambda: _bound(channel, exchange, "main.x"))
+        until(lambda: len(fired(hooks)) >= 1)
+        before = len(fired(hooks))
+        box.stop()
+        channel.basic_publish(exchange, "main.y", b'{"n":2}')
+        with contextlib.suppress(pika.exceptions.UnroutableError):
+            channel.basic_publish(exchange, "other.y", b'{"n":3}')
+        box.start()
+        until(lambda: len(fired(hooks)) == before + 1)
+        fires = fired(hooks)
+        assert {fire["firedBy"] for fire in fires} == {"pulseMessage"} and {fire["result"] for fire in fires} == {"success"}, [fire["error"] for fire in fires]
+        hooks.removeHook("group", "far")
+
+
+def fired(hooks):
+    """The hook's firings, none when it has never fired."""
+    try:
+        return hooks.listLastFires("group", "far")["lastFires"]
+    except taskcluster.exceptions.TaskclusterRestFailure as error:
+        assert error.status_code == 404
+        return []
+
+
+def _bound(channel, exchange, key):
+    """Whether a message under this key reaches some queue; if so, it has."""
+    channel.confirm_delivery()
+    try:
+        channel.basic_publish(exchange, key, b'{"n":1}', mandatory=True)
+        return True
+    except pika.exceptions.UnroutableError:
+        return False
+
+
+def until(ready, seconds=30):
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.1)
 
 
 def test_a_missing_client_library_is_named(make_box, tmp_path):

@@ -19,7 +19,7 @@ from tests.support.box import Box
 from tcbox import ids
 from tcbox.credentials import hawk
 
-SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "notify")
+SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "notify", "hooks", "worker-manager", "web-server", "github")
 EXAMPLES = 20
 """Calls of each method by each kind of caller."""
 CONFIG = """
@@ -169,7 +169,16 @@ def plant(api: Api) -> dict[str, tuple[str, ...]]:
     entry = {"taskId": running, "rank": 1, "data": {}, "expires": stamp(3600)}
     api.made("PUT", "/api/index/v1/task/a.b.c", entry)
     api.made("POST", "/api/purge-cache/v1/purge-cache/prov/wt", {"cacheName": "c"})
+    metadata = {"name": "n", "description": "d", "owner": "a@example.com", "emailOnError": False}
+    bindings = [{"exchange": "exchange/taskcluster-queue/v1/task-failed", "routingKeyPattern": "#"}]
+    api.made("PUT", "/api/hooks/v1/hooks/hg/hk", {"metadata": metadata, "task": {"$if": "false", "then": {}}, "bindings": bindings, "triggerSchema": {}})
+    api.made("PUT", "/api/hooks/v1/hooks/hg/broken", {"metadata": metadata, "task": {"$eval": "payload.x"}, "triggerSchema": {}})
+    token = api.made("GET", "/api/hooks/v1/hooks/hg/hk/token")["token"]
+    pool = {"providerId": "static", "description": "", "owner": "a@example.com", "emailOnError": False, "config": {}}
+    api.made("PUT", "/api/worker-manager/v1/worker-pool/prov%2Fwt", pool)
+    api.made("PUT", "/api/worker-manager/v1/workers/prov%2Fwt/wg/w", {"expires": stamp(3600), "providerInfo": {"staticSecret": "s" * 44}})
     return {
+        "hookGroupId": ("hg",), "hookId": ("hk", "broken", "a/b"), "token": (token, "x"),
         "taskId": (task, running), "taskGroupId": (task, running), "runId": ("0", "1"), "taskQueueId": ("prov/wt", "prov/other"), "name": ("public/a.txt", "s", "o"),
         "provisionerId": ("prov",), "workerType": ("wt",), "workerGroup": ("wg",), "workerId": ("w",), "clientId": ("c", "static/taskcluster/root"),
         "roleId": ("r", "anonymous"), "entityType": ("client",), "entityId": ("c",), "level": ("read-only", "read-write"), "project": ("p",),

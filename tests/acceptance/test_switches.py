@@ -77,6 +77,7 @@ def test_the_others_serve_without_it(make_box, name):
 def test_the_banner_says_it(make_box):
     """The banner names each service that is off, with its key and what goes missing."""
     box = make_box(config({"secrets"}), start=False)
+    assert "note: secrets is switched off" in box.command("config", "check", "--config", str(box.config)).stdout
     done = box.command("up", "--data", str(box.data), "--port", "0", "--config", str(box.config), "--detach")
     assert "secrets is switched off (services.secrets.enabled): tasks cannot fetch secrets" in done.stdout
     box.command("down", "--data", str(box.data))

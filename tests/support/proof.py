@@ -41,6 +41,9 @@ OWN_WORKERS = frozenset(
 )
 """What the workers inside call by themselves, so that it proves nothing of a client beside them."""
 
+LOOPS = frozenset({"queue.listClaimedTasks", "queue.taskQueueCounts"})
+"""What services call in their loops whenever it is time, for tests whose client does not."""
+
 
 class Proven:
     """What is seen while the block runs."""
@@ -54,19 +57,23 @@ class Proven:
 
 
 @contextlib.contextmanager
-def by(client: str, root_url: str, request: pytest.FixtureRequest, *, beside_workers: bool = False) -> Iterator[Proven]:
+def by(
+    client: str, root_url: str, request: pytest.FixtureRequest, *, beside_workers: bool = False, without: frozenset[str] = frozenset(), part: str = ""
+) -> Iterator[Proven]:
     """Note what a client does within the block, and hold it against what is claimed of this test.
 
     Args:
         client: its name as it stands in docs/compatibility.md.
         beside_workers: the instance has workers inside, whose own calls are not counted.
+        without: what the test itself calls, which is not counted either.
+        part: which part of a test that has parameters.
     """
     before = _calls(root_url)
     proven = Proven()
     yield proven
     after = _calls(root_url)
-    proven.found |= {name for name, count in after.items() if count > before.get(name, 0)} - (OWN_WORKERS if beside_workers else set())
-    test = f"{Path(str(request.node.path)).name}::{getattr(request.node, 'originalname', None) or request.node.name}"
+    proven.found |= {name for name, count in after.items() if count > before.get(name, 0)} - (OWN_WORKERS if beside_workers else set()) - without
+    test = f"{Path(str(request.node.path)).name}::{getattr(request.node, 'originalname', None) or request.node.name}{f'[{part}]' if part else ''}"
     if os.environ.get("TCBOX_PROOF") == "write":
         _write(client, test, proven.found)
         return

@@ -354,6 +354,18 @@ async def test_closing_lets_requests_finish():
             each.close()
 
 
+@pytest.mark.parametrize("name", ["ping", "elsewhere"])
+async def test_closing_does_not_wait_for_idle_connections(name):
+    """A connection that a client keeps open, on either path, does not hold up the end."""
+    async with demo.running() as d:
+        reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
+        writer.write(REQUESTS[name])
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.wait_for(d.front.close(30), 5)
+        await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+
 async def test_slow_and_silent_clients_are_dropped():
     """A client that is silent, sends its head or body too slowly, or does not end a refused body, loses its connection."""
     async with demo.running() as d:

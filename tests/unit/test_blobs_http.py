@@ -159,6 +159,19 @@ async def test_a_put_needs_a_length(blobs, session):
         assert "Content-Length" in await reply.text()
 
 
+@pytest.mark.parametrize(("sent", "status"), [(b"abc", 200), (b"ab", 400), (b"abcd", 400), (b"x" * 3_000_000, 400)])
+async def test_a_url_that_tells_the_length_takes_chunks(blobs, session, sent, status):
+    """Where the URL was signed for a length, a chunked body of just that length is stored, and any other is not."""
+
+    async def parts():
+        for start in range(0, len(sent), 1000):
+            yield sent[start : start + 1000]
+
+    async with session.put(await put_url(blobs, content_length=3), data=parts(), headers=TYPE) as reply:
+        assert reply.status == status
+    assert (await blobs.stat(KEY) is not None) == (status == 200)
+
+
 async def test_content_md5(blobs, session):
     """A body that does not have the MD5 that its header gives is refused."""
     for data, status in ((b"abd", 400), (b"abc", 200)):

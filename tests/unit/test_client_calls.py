@@ -151,3 +151,14 @@ async def test_retries():
         await server.wait_closed()
         with pytest.raises(errors.Unavailable):
             await Http(url, TESTER, session=session, clock=CLOCK, retries=1).call("demo", "ping")
+
+
+async def test_a_caller_can_be_limited(caller):
+    """A caller handed on with a part of its scopes can do no more than those say, while it itself still can; and never more than it has."""
+    part = caller.limited(["demo:put:*"])
+    await part.call("demo", "putThing", "a", payload={"size": 1})
+    with pytest.raises(errors.InsufficientScopes, match="demo:get"):
+        await part.call("demo", "getThing", "a")
+    await caller.call("demo", "getThing", "a")
+    with pytest.raises(errors.AuthenticationFailed, match="do not satisfy authorizedScopes"):
+        await caller.limited(["other:*"]).call("demo", "getThing", "a")

@@ -216,6 +216,19 @@ services:
     assert settings.services.auth.websocktunnel_secret.reveal() == TOKEN
 
 
+def test_settings_of_a_github_app(write):
+    """A GitHub App's settings are complete, of the right form, and none of its secrets is shown."""
+    text = "services: {{github: {{app_id: {}, private_key: {}, webhook_secrets: [{}]}}}}\n"
+    good = text.format('"12"', '"-----BEGIN RSA PRIVATE KEY----- hunter2"', "hunter2")
+    settings = config.load(write(good), {}, {})
+    assert settings.services.github.webhook_secrets[0].reveal() == "hunter2"
+    assert "hunter2" not in repr(settings) + json.dumps(describe.describe(settings)) + repr(list(describe.in_force(settings)))
+    told = faults(write(text.format("my-app", "hunter2", "hunter2")))
+    assert [fault.key for fault in told] == ["services.github.app_id", "services.github.private_key"] and "hunter2" not in "".join(map(str, told))
+    (fault,) = faults(write('services: {github: {app_id: "12"}}\n'))
+    assert "private_key and webhook_secrets" in str(fault)
+
+
 def test_a_flag_with_a_mistake_is_named():
     """A mistake in a flag is told with the flag instead of a file."""
     (fault,) = faults(None, port=99999)
@@ -319,7 +332,10 @@ def test_what_goes_missing_is_said_in_words(write):
     assert checks.notes(config.Settings()) == []
     (note,) = checks.notes(config.load(write("services: {secrets: {enabled: false}}")))
     assert note.startswith("secrets is switched off (services.secrets.enabled)") and "proxy" in note
-    alone = config.load(write("services: {queue: {enabled: false}, object: {enabled: false}, index: {enabled: false}}\nworkers: {docker: {enabled: false}}"))
+    off = {"queue", "object"}
+    while more := {name for name, needs in checks.REQUIRES.items() if off & set(needs)} - off:
+        off |= more
+    alone = config.load(write("services:\n" + "".join(f"  {name.replace('-', '_')}: {{enabled: false}}\n" for name in off)))
     assert {note.split()[0] for note in checks.notes(alone)} >= {"object", "queue"}
     assert any("workers inside do not run" in note for note in checks.notes(alone))
 

@@ -350,6 +350,33 @@ async def test_bindings_that_are_not_wanted_any_more_are_taken_back(bus, foreign
     assert [event.payload["n"] for event in collector.got] == [2]
 
 
+async def test_a_subscription_is_bound_anew_while_it_runs(bus, broker, database, exchange, foreign, hearing):
+    """A running subscription's bindings to others change without a message lost; without any left its queue goes, and comes back with the next."""
+    name, send = foreign
+    heard, collector, sub = await hearing(), Collector(), f"hooks/{next(_numbers)}"
+    own = events.Binding(exchange.address)
+    subscription = await bus.subscribe(sub, [own], collector.handle)
+    assert not queue_exists(broker, sub)
+    for turn, pattern in enumerate(("a.#", "b.#")):
+        await bus.rebind(subscription, [own, events.Binding(name, pattern)])
+        await until(lambda: sub in heard._queues and heard._consumes(heard._queues[sub]))
+        for key in "ab":
+            send(f"{key}.x", {"n": f"{key}{turn}"})
+        await until(lambda: len(collector.got) == turn + 1)
+    await asyncio.sleep(0.2)
+    assert [event.payload["n"] for event in collector.got] == ["a0", "b1"]
+    await bus.rebind(subscription, [own])
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(queue_exists, broker, sub):
+            await asyncio.sleep(0.1)
+    await tell(bus, database, exchange, 3)
+    await until(lambda: len(collector.got) == 3)
+    await bus.rebind(subscription, [events.Binding(name)])
+    await until(lambda: sub in heard._queues and heard._consumes(heard._queues[sub]))
+    send("c", {"n": 4})
+    await until(lambda: len(collector.got) == 4)
+
+
 async def test_an_exchange_that_comes_later_is_bound_then(bus, broker, hearing):
     """A binding to an exchange that is not there is told as a fault, and made as soon as there is one; other bindings work meanwhile."""
     name, sub = f"exchange/other-system/v1/late-{next(_numbers)}", f"hooks/{next(_numbers)}"
@@ -399,6 +426,35 @@ async def test_a_subscription_that_is_given_up_leaves_no_queue(bus, broker, fore
         async with asyncio.timeout(10):
             while await asyncio.to_thread(queue_exists, broker, each):
                 await asyncio.sleep(0.1)
+
+
+async def test_hearing_goes_on_over_a_restart_of_the_broker(bus, database, clock):
+    """After the broker was away, messages of other systems come again, those from before its end included."""
+    broker, name = rabbitmq_server.own(), "exchange/other-system/v1/thing"
+    heard, collector = queues.Queues(database, Link(address.parse(broker.url), "test", first_pause=0.05), clock), Collector(failures=10**6)
+    try:
+        with broker.channel() as channel:
+            channel.exchange_declare(name, exchange_type="topic", durable=True)
+        await heard.start()
+        await bus.reach(heard)
+        await bus.subscribe("s", [events.Binding(name)], collector.handle)
+        await ready(heard, "s")
+        with broker.channel() as channel:
+            channel.confirm_delivery()
+            channel.basic_publish(name, "k", b'{"n":1}', _properties({}))
+        await until(lambda: collector.failures < 10**6)
+        await asyncio.to_thread(broker.halt)
+        await until(lambda: not heard.link.works and heard.faults())
+        assert "do not arrive" in heard.faults()[0]
+        collector.failures = 0
+        await asyncio.to_thread(broker.resume)
+        with broker.channel() as channel:
+            channel.basic_publish(name, "k", b'{"n":2}')
+        await until(lambda: {event.payload["n"] for event in collector.got} == {1, 2}, 40)
+        assert heard.faults() == []
+    finally:
+        await heard.stop()
+        broker.stop()
 
 
 async def test_without_a_broker_bindings_to_others_say_that_they_have_no_effect(bus, database, exchange, caplog):

@@ -267,3 +267,21 @@ async def test_messages_of_one_change_keep_their_order(bus, database, count):
     found = await bus.read(0)
     assert [(event.routing_key, event.cc, event.payload["n"]) for event in found[:-1]] == [(f"primary.n{n}._", (f"r{n}",), n) for n in range(count)]
     assert found[-1].payload["n"] == 9
+
+
+async def test_a_subscription_can_be_bound_anew(bus, database):
+    """A subscription's bindings can be changed, by its own handler too: the next message is already taken by the new ones."""
+    got = []
+
+    async def handle(event):
+        got.append(event.payload["n"])
+        if event.payload["n"] == 1:
+            await bus.rebind(subscription, [*binding(pattern="primary.b.#"), *binding(removed)])
+
+    subscription = await bus.subscribe("x", binding(pattern="primary.a.#"), handle)
+    for number, name, exchange in ((1, "a", changed), (2, "a", changed), (3, "b", changed), (4, "a", removed)):
+        await tell(bus, database, number, exchange=exchange, name=name)
+    async with asyncio.timeout(10):
+        while len(got) < 3:
+            await asyncio.sleep(0.005)
+    assert got == [1, 3, 4]

@@ -38,6 +38,7 @@ class Queue:
     """One subscription's queue.
 
     Attributes:
+        changes: how often its bindings were changed; `bound`: as after how many of these they are on the server.
         unbound: why, by exchange, it is not bound to what it should be.
         broken: why it could not be set up; empty when it was.
     """
@@ -46,6 +47,8 @@ class Queue:
     bindings: tuple[Binding, ...]
     handler: Handler
     durable: bool
+    changes: int = 0
+    bound: int = -1
     unbound: dict[str, str] = field(default_factory=dict)
     broken: str = ""
     channel: Channel | None = None
@@ -77,10 +80,22 @@ class Queues:
                 await self._task
 
     async def subscribe(self, name: str, bindings: Sequence[Binding], handler: Handler, *, durable: bool) -> None:
-        """Have messages that these bindings take handed over, one after another; set up as soon as the server answers."""
+        """Have messages that these bindings take handed over, one after another; set up as soon as the server answers.
+
+        One that is there already is bound anew.
+        """
+        there = self._queues.get(name)
+        if there is not None:
+            there.bindings, there.handler, there.changes = tuple(bindings), handler, there.changes + 1
+            self._changed.set()
+            return
         if durable:
             bound = await self._db.value(sql.get_queue, name=name)
-            await self._save(name, bound or "[]")
+
+            async def save(tx: db.Tx) -> None:
+                await tx.execute(sql.save_queue, name=name, bound=bound or "[]")
+
+            await self._db.transaction(save)
         self._queues[name] = Queue(name, tuple(bindings), handler, durable)
         self._changed.set()
 
@@ -89,7 +104,7 @@ class Queues:
         queue = self._queues.pop(name, None)
         if queue is not None:
             await self._close(queue)
-            for task in queue.handling:
+            for task in queue.handling - {asyncio.current_task()}:
                 task.cancel()
 
     def forgotten(self) -> None:
@@ -124,8 +139,7 @@ class Queues:
     async def _something_to_do(self) -> None:
         while True:
             self._changed.clear()
-            forgotten = any(row["forgotten"] for row in await self._db.all(sql.all_queues))
-            if forgotten or self._queues:
+            if await self._db.all(sql.forgotten_queues) or self._queues:
                 return
             await self._changed.wait()
 
@@ -147,12 +161,12 @@ class Queues:
     @staticmethod
     def _consumes(queue: Queue) -> bool:
         channel = queue.channel
-        return channel is not None and not channel.is_closed and queue.tag in channel.consumers and not queue.unbound
+        return channel is not None and not channel.is_closed and queue.tag in channel.consumers and queue.bound == queue.changes and not queue.unbound
 
     async def _delete_forgotten(self, connection: AbstractConnection) -> None:
-        for row in await self._db.all(sql.all_queues):
+        for row in await self._db.all(sql.forgotten_queues):
             name = row["name"]
-            if row["forgotten"] and name not in self._queues:
+            if name not in self._queues:
                 async with _channel(connection) as channel:
                     await channel.queue_delete(self.link.address.queue(name))
 
@@ -189,6 +203,7 @@ class Queues:
         """Bind a queue to what it should be, and to nothing else."""
         from aiormq.exceptions import AMQPChannelError
 
+        changes = queue.changes
         wanted = {(binding.exchange, binding.pattern) for binding in queue.bindings}
         bound: set[tuple[str, str]] = set()
         if queue.durable:
@@ -197,21 +212,22 @@ class Queues:
         async with _channel(connection) as channel:
             for exchange, pattern in sorted(bound - wanted):
                 await channel.queue_unbind(full, exchange, pattern)
-        before, queue.unbound = queue.unbound, {}
+        unbound: dict[str, str] = {}
         for exchange, pattern in sorted(wanted):
             try:
                 async with _channel(connection) as channel:
                     await channel.queue_bind(full, exchange, pattern)
             except AMQPChannelError as error:
-                queue.unbound[exchange] = words(error)
-                if exchange not in before:
-                    self._log.warning("%s cannot be bound to %s: %s; trying again each minute", full, exchange, queue.unbound[exchange])
+                unbound[exchange] = words(error)
+                if exchange not in queue.unbound:
+                    self._log.warning("%s cannot be bound to %s: %s; trying again each minute", full, exchange, unbound[exchange])
         if queue.durable:
             await self._save(queue.name, _encode(wanted))
+        queue.bound, queue.unbound = changes, unbound
 
     async def _save(self, name: str, bound: str) -> None:
         async def save(tx: db.Tx) -> None:
-            await tx.execute(sql.save_queue, name=name, bound=bound)
+            await tx.execute(sql.bind_queue, name=name, bound=bound)
 
         await self._db.transaction(save)
 

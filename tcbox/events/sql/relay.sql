@@ -27,9 +27,9 @@ SELECT count(*) AS waiting, min(created) AS oldest FROM (
   SELECT created FROM events WHERE id > :after ORDER BY id LIMIT :limit
 ) AS following
 
--- name: all_queues
--- The queues on the AMQP server that are this instance's, with what they are bound to there.
-SELECT name, bound, forgotten FROM events_queues ORDER BY name LIMIT 10000
+-- name: forgotten_queues
+-- The queues that are to be deleted on the AMQP server, a limited number.
+SELECT name FROM events_queues WHERE forgotten = 1 ORDER BY name LIMIT 1000
 
 -- name: get_queue
 -- What a queue on the AMQP server is bound to.
@@ -39,6 +39,10 @@ SELECT bound FROM events_queues WHERE name = :name
 -- Keep what a queue on the AMQP server is bound to.
 INSERT INTO events_queues (name, bound, forgotten) VALUES (:name, :bound, 0)
 ON CONFLICT (name) DO UPDATE SET bound = excluded.bound, forgotten = 0
+
+-- name: bind_queue
+-- Keep what a queue on the AMQP server is bound to, whether it was forgotten meanwhile or not.
+UPDATE events_queues SET bound = :bound WHERE name = :name
 
 -- name: forget_queue
 -- Note that a queue is to be deleted on the AMQP server.

@@ -12,3 +12,4 @@ CREATE TABLE events_queues (
   bound TEXT NOT NULL,
   forgotten INTEGER NOT NULL
 );
+CREATE INDEX events_queues_forgotten ON events_queues (forgotten, name);

@@ -1,0 +1,1 @@
+"""Hooks: templates of tasks, and what has tasks made of them: a schedule, a call, a token, a message."""
