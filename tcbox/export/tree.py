@@ -26,9 +26,11 @@ class Written:
 def write(folder: Path, files: Tree) -> Written:
     """Write a tree. Files of an earlier one that are no longer in it are removed; a file that is the same is not touched.
 
-    Raises TcboxError when a file would be lost that was not made here, with nothing written.
+    Raises TcboxError, with nothing written, when a file would be lost that was not made here, or that is another target's.
     """
     before = read(folder)
+    if before and before.keys().isdisjoint(files):
+        raise errors.TcboxError(f"{folder} holds an export for another target, which would be lost: export to another folder with --out")
     foreign = [path for path in files if path not in before and (folder / path).exists()]
     if foreign:
         raise errors.TcboxError(f"{folder / foreign[0]} is not from an export, and would be lost: move it away, or export to another folder with --out")

@@ -60,7 +60,7 @@ def test_files_go_in_by_set_file(tmp_path):
     """What comes from a file is left empty, and the comment at the top has the option for it."""
     text = export.tree(tmp_path, target="helm-values")["values.yaml"]
     assert yaml.safe_load(text)["secrets"]["db_crypto_keys"][0]["key"] == ""
-    assert "--set-file secrets.db_crypto_keys[0].key=keys/sealing.key" in text
+    assert "--set-file 'secrets.db_crypto_keys[0].key=keys/sealing.key'" in text
     assert "${file:" not in text
     assert "${env:" not in text
 

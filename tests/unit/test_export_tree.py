@@ -22,12 +22,19 @@ def test_what_is_written(tmp_path):
 def test_files_of_others_stay(tmp_path):
     """An overlay beside the tree is left alone; a file that would be overwritten keeps all of it from being written."""
     (tmp_path / "patch.yaml").write_text("mine: true\n")
-    tree.write(tmp_path, {"a.yaml": HEAD})
+    tree.write(tmp_path, {"a.yaml": HEAD, "b.yaml": HEAD})
     tree.write(tmp_path, {"b.yaml": HEAD})
     assert (tmp_path / "patch.yaml").read_text() == "mine: true\n"
     with pytest.raises(errors.TcboxError, match="would be lost"):
         tree.write(tmp_path, {"patch.yaml": HEAD, "c.yaml": HEAD})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.yaml", "patch.yaml"]
+
+
+def test_another_target_stays(tmp_path):
+    """An export for one target does not take the place of one for another."""
+    tree.write(tmp_path, {"compose.yaml": HEAD})
+    with pytest.raises(errors.TcboxError, match="another target"):
+        tree.write(tmp_path, {"kustomization.yaml": HEAD})
 
 
 def test_where_nothing_can_be_written(tmp_path):

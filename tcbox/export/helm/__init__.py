@@ -1,6 +1,6 @@
 """The same settings as values of the chart that Taskcluster itself publishes, for those who move on to it.
 
-Secrets stand as `${NAME}`, to be filled in by `envsubst` on the way to helm; files go in by `--set-file`.
+Secrets stand as `${NAME}`, to be filled in by `envsubst` on the way to helm; files go in by options of helm.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def tree(plan: Plan) -> Tree:
 
 
 def _comment(files: Files) -> str:
-    set_files = "".join(f" \\\n  --set-file {key}={path}" for key, path in sorted(files.found.items()))
+    options = "".join(f" \\\n  {files.option(key, path)}" for key, path in sorted(files.found.items()))
     return f"""Values of the chart infrastructure/k8s of Taskcluster. They take over the settings, not the data: the schemas of the databases differ.
 Secrets are filled in on the way:
 
-envsubst <values.yaml | helm upgrade --install taskcluster <chart> --values -{set_files}
+envsubst <values.yaml | helm upgrade --install taskcluster <chart> --values -{options}
 
 Set dockerImage to the release that the chart belongs to. tcbox reads and writes the database as one user; the chart has one for
 each service, and its own tool makes the schema."""

@@ -57,16 +57,17 @@ def _auth(values: Values) -> dict[str, Any]:
 
 
 def _github(values: Values) -> dict[str, Any]:
-    chosen: Any = values.settings.services.github
-    provisioner, _, worker = str(getattr(chosen, "docker_task_queue", "")).partition("/")
+    chosen = values.settings.services.github
+    provisioner, _, worker = chosen.docker_task_queue.partition("/")
     made = {
-        "bot_username": getattr(chosen, "bot_name", ""),
-        "github_app_id": getattr(chosen, "app_id", ""),
-        "github_private_pem": str(getattr(chosen, "private_key", "")),
-        "webhook_secret": " ".join(map(str, getattr(chosen, "webhook_secrets", ()))),
+        "bot_username": chosen.bot_name,
+        "github_app_id": chosen.app_id,
+        "github_private_pem": str(chosen.private_key),
+        "webhook_secret": " ".join(map(str, chosen.webhook_secrets)),
+        "provisioner_id": provisioner,
+        "worker_type": worker,
     }
-    queue = {"provisioner_id": provisioner, "worker_type": worker} if worker else {}
-    return {**values.client("github"), **values.database(), **values.pulse(), **made, **queue}
+    return {**values.client("github"), **values.database(), **values.pulse(), **made}
 
 
 def _notify(values: Values) -> dict[str, Any]:
@@ -109,15 +110,15 @@ def _queue(values: Values) -> dict[str, Any]:
 
 
 def _web_server(values: Values) -> dict[str, Any]:
-    chosen: Any = values.settings.services.web_server
-    github = getattr(chosen, "github", None)
-    strategies = {"github": {"clientId": github.client_id, "clientSecret": str(github.client_secret)}} if github is not None and github.client_id else {}
+    chosen = values.settings.services.web_server
+    github = chosen.github
+    strategies = {"github": {"clientId": github.client_id, "clientSecret": str(github.client_secret)}} if github.client_id else {}
     tools = [
         {
             "clientId": tool.client_id, "responseType": tool.response_type, "scope": list(tool.scope), "redirectUri": list(tool.redirect_uri),
             "maxExpires": tool.max_expires, "whitelisted": tool.whitelisted,
         }
-        for tool in getattr(chosen, "registered_clients", ())
+        for tool in chosen.registered_clients
     ]  # fmt: skip
     return {
         **values.client("web-server"), **values.database(), **values.keys(), **values.pulse(),
@@ -127,16 +128,16 @@ def _web_server(values: Values) -> dict[str, Any]:
 
 
 def _worker_manager(values: Values) -> dict[str, Any]:
-    configured: Any = getattr(values.settings, "providers", {})
-    made = {name: {"providerType": each.type, **{key: str(text) for key, text in each.credentials.items()}} for name, each in configured.items()}
+    configured = values.settings.providers.items()
+    made = {name: {"providerType": each.type, **{key: str(text) for key, text in each.credentials.items()}} for name, each in configured if each.type != "null"}
     providers = {"static": {"providerType": "static"}, **made}
     return {**values.client("worker-manager"), **values.database(), **values.keys(), **values.pulse(), "providers": providers}
 
 
 def _ui(plan: Plan) -> dict[str, Any]:
-    github: Any = getattr(plan.template.settings.services.web_server, "github", None)
+    signed_in_by = "github" if plan.template.settings.services.web_server.github.client_id else ""
     return {
         "graphql_endpoint": f"{plan.root_url}/graphql",
         "graphql_subscription_endpoint": f"{plan.root_url}/subscription",
-        "ui_login_strategy_names": "github" if github is not None and github.client_id else "",
+        "ui_login_strategy_names": signed_in_by,
     }

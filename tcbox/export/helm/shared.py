@@ -15,7 +15,7 @@ def top(values: Values) -> dict[str, Any]:
     export, parts = settings.export, urlsplit(references.bare(settings.events))
     made: dict[str, Any] = {
         "rootUrl": plan.root_url,
-        "applicationName": settings.services.github.status_context if hasattr(settings.services.github, "status_context") else "Taskcluster",
+        "applicationName": settings.services.github.status_context,
         "nodeEnv": "production",
         "forceSSL": False,
         "trustProxy": True,

@@ -29,6 +29,10 @@ class Files:
             return ""
         return "".join(_filled(part) for part in parts) if parts else document
 
+    def option(self, key: str, path: str) -> str:
+        """With what helm is told of a file: one that is JSON goes in as such."""
+        return f'--set-json "{key}=$(cat {path})"' if key.endswith(".credentials") else f"--set-file '{key}={path}'"
+
 
 def _filled(part: str | references.Reference) -> str:
     if isinstance(part, str):
