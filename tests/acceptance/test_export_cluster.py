@@ -15,7 +15,9 @@ import time
 import pytest
 import yaml
 
-from tcbox.export import tree
+from tcbox.export import plan, tree
+from tcbox.export.kubernetes import secrets
+from tcbox.export.kubernetes.names import Names
 from tests.support import export
 
 pytestmark = [
@@ -99,3 +101,20 @@ def test_a_cluster_takes_the_tree(kubectl, tmp_path):
     after = generations()
     assert {name for name in after if after[name] != before[name]} == {"tcbox-secrets"}
     assert len(after) > 8
+
+
+def test_what_is_no_longer_needed_goes(kubectl, tmp_path):
+    """Applied with --prune, settings of before go, and the Secrets, which are not of the tree, stay."""
+    out = tmp_path / "out"
+    tree.write(out, export.tree(tmp_path))
+    kubectl("apply", "-k", out)
+    made = plan.make(export.read(tmp_path, export.WHOLE))
+    secret = secrets.secret(Names("tcbox", "taskcluster"), made.services[0], {"A": "b"})
+    (tmp_path / "secret.yaml").write_text(yaml.safe_dump(secret))
+    kubectl("apply", "-f", tmp_path / "secret.yaml")
+    names = kubectl("-n", "taskcluster", "get", "configmaps,jobs,secrets", "-o", "name").stdout.split()
+    tree.write(out, export.tree(tmp_path, export.changed(services__queue__claim_timeout=600)))
+    kubectl("apply", "-k", out, "--prune", "-l", "app.kubernetes.io/managed-by=tcbox-export")
+    left = kubectl("-n", "taskcluster", "get", "configmaps,jobs,secrets", "-o", "name").stdout.split()
+    assert [name.rpartition("-")[0] for name in set(names) - set(left)] == ["configmap/tcbox-queue"]
+    assert "secret/tcbox-auth" in left

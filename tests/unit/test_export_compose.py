@@ -53,6 +53,7 @@ def test_secrets_come_from_the_file_env(tmp_path):
     assert made["queue"]["environment"]["TASKCLUSTER_ACCESS_TOKEN"] == "${TCBOX_QUEUE_TOKEN:?is missing in .env}"
     asked = {name for text in files.values() for name in re.findall(r"\$\{(\w+):\?", text)}
     assert asked == {line.removesuffix("=") for line in files[".env.example"].splitlines() if line.endswith("=")}
+    assert files[".gitignore"].endswith("\n.env\n")
     source = made["secrets"]["secrets"][0]["source"]
     assert yaml.safe_load(files["compose.yaml"])["secrets"][source]["file"] == str(tmp_path / "keys" / "sealing.key")
 

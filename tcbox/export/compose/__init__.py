@@ -23,6 +23,7 @@ def tree(plan: Plan) -> Tree:
     secrets = services.secrets(plan)
     document = {"name": plan.export.name, "services": made, **({"volumes": volumes} if volumes else {}), **({"secrets": secrets} if secrets else {})}
     files = {"compose.yaml": yamltext.file([document]), "proxy/nginx.conf": proxy.written(plan), ".env.example": _example(plan)}
+    files[".gitignore"] = f"{yamltext.HEAD}.env\n"
     for service in plan.services:
         files[services.settings_path(service)] = yamltext.HEAD + service.settings
         files[services.migration_path(service)] = yamltext.HEAD + service.migration

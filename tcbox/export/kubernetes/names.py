@@ -8,7 +8,7 @@ from typing import Any
 from tcbox.export.plan import Process, Service, Worker
 
 MANAGED = "tcbox-export"
-HASH = "tcbox.dev/settings-hash"
+HASH = "tcbox/settings-hash"
 """The annotation of pods that changes with their settings, and has them made anew."""
 
 

@@ -47,4 +47,5 @@ def entry(owner: Service | Worker, name: str) -> str:
 
 def secret(names: Names, owner: Service | Worker, values: Mapping[str, str]) -> dict[str, Any]:
     """The Secret itself, for a pipe to the cluster, never for a file."""
-    return names.manifest("v1", "Secret", names.owner(owner), names.labels(owner.name), type="Opaque", stringData=dict(values))
+    labels = names.selector(owner.name)  # not those of the tree, by which what is no longer in it is found and removed
+    return names.manifest("v1", "Secret", names.owner(owner), labels, type="Opaque", stringData=dict(values))
