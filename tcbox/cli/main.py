@@ -17,6 +17,7 @@ COMMANDS = {
     "up": "start an instance",
     "down": "stop a running instance",
     "status": "what runs, and how it is",
+    "run": "run a repository's Taskcluster CI on this machine",
     "ui": "open the pages in a browser, signed in as the owner",
     "env": "print the variables with which clients connect",
     "logs": "show the log",

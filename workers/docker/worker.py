@@ -22,6 +22,7 @@ from tcbox.workers.docker.networks import Network
 from tcbox.workers.helpers import WATCHDOG, Helper
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
+from tcbox.workers.places import DockerPlace
 from tcbox.workers.proxy import Proxy
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
@@ -114,6 +115,7 @@ class DockerJob:
         self._making: asyncio.Future[None] | None = None
         self._caches: list[Cache] = []
         self._purge = False
+        self._made_with: dict[str, Any] = {}
         self._labels = {leftovers.LABEL: docker.tools.settings.instance, _WORKER: docker.guard.token, "tcbox.task": run.name}
         self._name = f"tcbox-{docker.tools.settings.instance}-{run.name}"
 
@@ -140,7 +142,7 @@ class DockerJob:
             await self._docker.caches.purges.ask(self._docker.tools.http, self._run.task_queue_id)
         for name in self._payload.cache:
             self._caches.append(await self._docker.caches.take(name))
-        config = self._config(image, env)
+        config = self._made_with = self._config(image, env)
         self._container = await Container.create(self._docker.engine, self._name, config)
 
     async def _connect(self) -> None:
@@ -196,6 +198,10 @@ class DockerJob:
                 raise outcomes.internal(f"The proxy cannot listen at {self._network.gateway}, the engine's side of the task's network: {error}") from error
             env["TASKCLUSTER_PROXY_URL"] = f"http://{_PROXY_HOST}" + ("" if port == 80 else f":{port}")
         return env
+
+    def place(self) -> DockerPlace | None:
+        """Its container, which has ended."""
+        return None if self._container is None else DockerPlace(self._docker.engine.url, self._container.id, self._made_with)
 
     async def collect(self) -> list[files.Wanted]:
         """The payload's artifacts, copied out of the container."""

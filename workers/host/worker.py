@@ -17,6 +17,7 @@ from tcbox.workers.host.contents import Contents
 from tcbox.workers.host.processes import CannotStart, Exit, Group, Keeper, KeeperGone
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
+from tcbox.workers.places import HostPlace
 from tcbox.workers.proxy import Proxy
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
@@ -69,13 +70,14 @@ class HostJob:
         self._proxy: Proxy | None = None
         self._mounts = mounts.Mounts(given.mounts, self._home, run, log, contents=host.contents, caches=host.caches)
         self._purge = False
+        self._env: dict[str, str] | None = None
 
     async def execute(self) -> Outcome:
         """Mount, then run the commands in order until one fails."""
         tools = self._host.tools
         if self._payload.mounts:
             await self._mounts.mount(tools.http)
-        env = await self._environment()
+        env = self._env = await self._environment()
         async with self._run.limited(self._payload.max_run_time):
             self._group = await self._host.keeper.group()
             try:
@@ -123,6 +125,10 @@ class HostJob:
             self._proxy = Proxy(self._run, self._host.tools.session)
             env["TASKCLUSTER_PROXY_URL"] = f"http://127.0.0.1:{await self._proxy.listen('127.0.0.1')}"
         return env
+
+    def place(self) -> HostPlace | None:
+        """Its folder and variables."""
+        return None if self._env is None else HostPlace(self._home, self._env)
 
     async def collect(self) -> list[files.Wanted]:
         """The payload's artifacts."""
