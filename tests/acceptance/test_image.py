@@ -58,12 +58,14 @@ def base(tmp_path_factory):
 def image(base):
     """The image, from packages that were fetched before, since nothing is reached from within the build."""
     run("sh", ROOT / "packaging" / "docker" / "wheels.sh", sys.executable)
+    stage = f"{IMAGE}-stage"  # named, so that it does not stay behind without a name
     try:
-        run("docker", "build", "-f", "packaging/docker/Dockerfile", "--build-arg", f"BASE={base}", "-t", IMAGE, ".", cwd=ROOT)
+        for more in (["--target", "build", "-t", stage], ["-t", IMAGE]):
+            run("docker", "build", "-f", "packaging/docker/Dockerfile", "--build-arg", f"BASE={base}", *more, ".", cwd=ROOT)
     finally:
         shutil.rmtree(ROOT / "packaging" / "docker" / "wheels", ignore_errors=True)
     yield IMAGE
-    run("docker", "rmi", IMAGE)
+    run("docker", "rmi", IMAGE, stage)
 
 
 def test_the_image_is_small(image, base):
