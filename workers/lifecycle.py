@@ -219,10 +219,9 @@ class _Course:
             if isinstance(result, BaseException):
                 raise result
 
-
     async def _certify(self, trust: certificates.Trust) -> None:
         await self.uploads.file(certificates.LOG, self.log.path, artifacts.TEXT, "gzip")
-        told = certificates.statement(self.run, self.tools.settings, self.uploads.hashes or {}, trust.environment)
+        told = certificates.statement(self.run, self.tools.settings, self.uploads.hashes or {}, trust.environment, trust.additional)
         for name, content, kind in ((certificates.STATEMENT, told, artifacts.TEXT), (certificates.SIGNATURE, trust.key.sign(told), "application/octet-stream")):
             path = self.folder / name.rpartition("/")[2]
             path.write_bytes(content)

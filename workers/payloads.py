@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,13 @@ def _validator(service: str, ref: str) -> Validator:
 
 
 def checked(service: str, ref: str, payload: Any) -> Any:
-    """The payload with its schema's defaults filled in.
+    """A copy of the payload with its schema's defaults filled in; the task's own stays as it came.
 
     Raises RunEnded(malformed-payload) with every fault.
     """
     validator = _validator(service, ref)
     faults = validator.check(payload)
     if not faults:
-        return validator.fill(payload)
+        return validator.fill(copy.deepcopy(payload))
     lines = "\n".join(f"- payload{fault.path}: {fault.message}" for fault in faults)
     raise outcomes.malformed(f"The task's payload does not have the form that this worker needs:\n{lines}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from tcbox.workers.host.resources import Limits
 
 Kind = Literal["builtin", "docker", "host"]
 
@@ -61,6 +63,15 @@ class WorkerSettings:
 
     keep_caches: bool = True
     """Whether caches in Docker volumes outlive the worker; False for instances that leave nothing behind."""
+
+    d2g: bool = True
+    """Whether the host worker runs docker-worker payloads too, by `docker run`, where a Docker engine answers."""
+
+    memory: Limits = field(default_factory=Limits)
+    """When the host worker ends a task with the resource monitor, so that the machine does not run out of memory."""
+
+    free_disk_mb: int = 100
+    """While less is free where tasks' files lie, in MB, no task is claimed; downloads and caches go first."""
 
     root_url: str | None = None
     """TASKCLUSTER_ROOT_URL for tasks, when they reach the instance by another address than the worker calls it at."""

@@ -36,7 +36,7 @@ class _Chunks(io.RawIOBase):
     """A file to read of what an iterator gives."""
 
     def __init__(self, chunks: Iterator[bytes], source: IO[bytes]) -> None:
-        self._chunks, self._source, self._left = chunks, source, b""
+        self._chunks, self._source, self._left = chunks, source, memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -46,7 +46,7 @@ class _Chunks(io.RawIOBase):
             chunk = next(self._chunks, None)
             if chunk is None:
                 return 0
-            self._left = chunk
+            self._left = memoryview(chunk)
         count = min(len(buffer), len(self._left))
         buffer[:count], self._left = self._left[:count], self._left[count:]
         return count
@@ -59,7 +59,11 @@ class _Chunks(io.RawIOBase):
 def _zstd(path: Path) -> IO[bytes]:
     import zstandard
 
-    return zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(path.open("rb"), closefd=True, read_across_frames=True)
+    return _streamed(path, zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj)
+
+
+def _zlib(path: Path) -> IO[bytes]:
+    return _streamed(path, zlib.decompressobj)
 
 
 def _lzip(path: Path) -> IO[bytes]:
@@ -67,14 +71,19 @@ def _lzip(path: Path) -> IO[bytes]:
     return io.BufferedReader(_Chunks(lzip.read(source), source), _CHUNK)
 
 
-def _zlib(path: Path) -> IO[bytes]:
+def _streamed(path: Path, decoder: Callable[[], Any]) -> IO[bytes]:
+    """What one stream after another holds; one that ends too early is an error, which not every reader makes of it."""
+
     def chunks() -> Iterator[bytes]:
-        decoder = zlib.decompressobj()
-        while not decoder.eof:
-            data = source.read(_CHUNK)
-            if not data:
-                raise ValueError("it ends too early")
-            yield decoder.decompress(data)
+        data = source.read(_CHUNK)
+        while data:
+            stream = decoder()
+            while not stream.eof:
+                if not data:
+                    raise ValueError("it ends too early")
+                yield stream.decompress(data)
+                data = b"" if stream.eof else source.read(_CHUNK)
+            data = stream.unused_data or source.read(_CHUNK)
 
     source = path.open("rb")
     return io.BufferedReader(_Chunks(chunks(), source), _CHUNK)
@@ -111,12 +120,13 @@ _FILTERS = {
     "sz": (("snzip", "-dc"), ("szip", "-dc")),
 }
 """Programs that unpack standard input to standard output."""
+_SEVEN = ("x", "-y", "-bd", "-o{folder}", "{source}")
+_SEVENS = (("7zz", *_SEVEN), ("7z", *_SEVEN), ("7za", *_SEVEN))
+_BSDTAR = ("bsdtar", "-xf", "{source}", "-C", "{folder}")
 _EXTRACTORS = {
-    "7z": (("7zz", "x", "-y", "-bd", "-o{folder}", "{source}"), ("7z", "x", "-y", "-bd", "-o{folder}", "{source}"), ("7za", "x", "-y", "-bd", "-o{folder}", "{source}"),
-           ("bsdtar", "-xf", "{source}", "-C", "{folder}")),
-    "rar": (("unrar", "x", "-y", "-idq", "{source}", "{folder}/"), ("bsdtar", "-xf", "{source}", "-C", "{folder}"),
-            ("unar", "-f", "-q", "-D", "-o", "{folder}", "{source}"), ("7zz", "x", "-y", "-bd", "-o{folder}", "{source}"), ("7z", "x", "-y", "-bd", "-o{folder}", "{source}")),
-}  # fmt: skip
+    "7z": (*_SEVENS, _BSDTAR),
+    "rar": (("unrar", "x", "-y", "-idq", "{source}", "{folder}/"), _BSDTAR, ("unar", "-f", "-q", "-D", "-o", "{folder}", "{source}"), *_SEVENS[:2]),
+}
 """Programs that unpack an archive into a folder."""
 FILE_FORMATS = tuple(sorted((*_READERS, *_FILTERS)))
 ARCHIVE_FORMATS = tuple(sorted(("tar", *(f"tar.{name}" for name in FILE_FORMATS), "zip", *_EXTRACTORS)))
