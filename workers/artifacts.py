@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gzip
 import os
@@ -97,10 +98,14 @@ class Uploads:
             data = path.read_bytes()
             await self._put(name, reply["putUrl"], headers, gzip.compress(data, 6, mtime=0) if content_encoding == "gzip" else data)
         elif content_encoding == "gzip":
-            with tempfile.TemporaryFile(dir=self._scratch) as packed:
+            packed = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - closing it can fail
+            try:
                 if await asyncio.to_thread(_pack, path, packed):
                     await self._put(name, reply["putUrl"], headers, packed)
                     return
+            finally:
+                with contextlib.suppress(OSError):  # what it had no room for
+                    packed.close()
             del headers["Content-Encoding"]
             with path.open("rb") as file:
                 await self._put(name, reply["putUrl"], headers, file)
