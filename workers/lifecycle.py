@@ -202,9 +202,9 @@ class _Course:
             await self._keep_log()
             if self.trust is not None and outcome.state in ("completed", "failed"):
                 await self._certify(self.trust)
-        except RunEnded as error:
+        except (RunEnded, OSError) as error:
             _LOG.warning("a log or certificate could not be kept", extra={"run": self.run.name, "error": str(error)})
-            return error.outcome if outcome.state == "completed" else outcome
+            return self._outcome_of(error) if outcome.state == "completed" else outcome
         finally:
             self.tools.live_logs.remove(self.log)
         return outcome

@@ -18,9 +18,9 @@ from tcbox.workers.host.docker import Docker
 from tcbox.workers.host.images import Images
 from tcbox.workers.host.job import HostJob, Means
 from tcbox.workers.host.processes import Keeper
-from tcbox.workers.host.room import Room
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
+from tcbox.workers.room import Room, free
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
 
@@ -45,7 +45,15 @@ class Host:
         docker = Docker(settings.docker_url, settings.instance, wanted=settings.d2g)
         stack.callback(docker.close)
         means = Means(tools, keeper, contents, caches, docker, Images(docker, settings.folder, contents))
-        return cls(means, Room(settings.folder, settings.free_disk_mb * 1_000_000, clock, contents, caches))
+        floor = settings.free_disk_mb * 1_000_000
+
+        async def clear() -> None:
+            """Make room by what was downloaded, then by caches, those used longest ago before the others."""
+            await asyncio.to_thread(contents.clear)
+            while free(settings.folder) < floor and await asyncio.to_thread(caches.drop_oldest):
+                pass
+
+        return cls(means, Room([settings.folder], floor, clock, clear))
 
     async def ready(self) -> None:
         """Return when there is room on the disk for a task."""
