@@ -91,9 +91,13 @@ async def perform(run: Run, tools: Tools, make: MakeJob) -> Outcome:
         make: checks the payload and gives the job; raises RunEnded for payloads that cannot be run.
     """
     folder = tools.folder / run.name
-    folder.mkdir(parents=True)
     run.after(lambda: remove(folder))
-    log = TaskLog(folder / "log", run.clock)
+    try:
+        folder.mkdir(parents=True)
+        log = TaskLog(folder / "log", run.clock)
+    except OSError as error:
+        _LOG.warning("a run has no folder", extra={"run": run.name, "error": str(error)})
+        return Outcome("exception", "resource-unavailable", str(error))
     try:
         return await _Course(run, tools, folder, log).follow(make)
     finally:

@@ -137,6 +137,7 @@ def docker_missing(url: str) -> str:
 
 
 def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
+    from tcbox.workers.host.resources import Limits
     from tcbox.workers.settings import WorkerSettings
 
     chosen = shared.settings.workers
@@ -146,7 +147,9 @@ def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     if kind == "builtin":
         return WorkerSettings(kind=kind, folder=folder, worker_id="builtin", grace_ms=grace, instance=instance, capacity=16)
     own = getattr(chosen, kind)
-    extra = {"docker_url": own.url} if kind == "docker" else {}
+    extra: dict[str, Any] = {"docker_url": chosen.docker.url}
+    if kind == "host":
+        extra |= {"d2g": own.d2g, "free_disk_mb": own.free_disk_mb, "memory": Limits(percent=own.most_memory_percent)}
     return WorkerSettings(
         kind=kind, folder=folder, worker_id=kind, grace_ms=grace, instance=instance, root_url=shared.root_url,
         task_queue_id=own.queue, capacity=own.capacity, serve=tuple(own.serve), keep_caches=not shared.ephemeral, **extra,

@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument(
         "--docker-url", default="unix:///var/run/docker.sock", help="where the Docker engine listens (default: unix:///var/run/docker.sock)"
     )
+    run_parser.add_argument("--no-d2g", action="store_true", help="host: refuse docker-worker payloads instead of running them by 'docker run'")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     settings = WorkerSettings(
         kind=args.kind, task_queue_id=args.queue or f"local/{args.kind}", worker_group=args.worker_group, worker_id=args.worker_id or name,
         capacity=args.capacity, serve=tuple(args.serve), folder=(args.folder or Path("tcbox-worker")).absolute(), instance=f"worker-{args.worker_id or name}",
-        live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url,
+        live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url, d2g=not args.no_d2g,
     )  # fmt: skip
     credentials = Credentials(client_id, token, os.environ.get("TASKCLUSTER_CERTIFICATE"))
     import asyncio

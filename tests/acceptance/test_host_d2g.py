@@ -155,7 +155,9 @@ async def test_images_from_artifacts(host):
 
 async def test_the_proxy_is_on_the_tasks_own_network(host):
     """A container calls the instance by its proxy, without credentials; other containers and this machine's programs cannot."""
-    script = 'wget -qO- $TASKCLUSTER_PROXY_URL/api/queue/v1/task/$TASK_ID/status; echo; echo $TASKCLUSTER_PROXY_URL; while [ ! -e /tmp/done ]; do sleep 0.2; done'
+    script = (
+        "wget -qO- $TASKCLUSTER_PROXY_URL/api/queue/v1/task/$TASK_ID/status; echo; echo $TASKCLUSTER_PROXY_URL; while [ ! -e /tmp/done ]; do sleep 0.2; done"
+    )
     task = host.add(shell(script, features={"taskclusterProxy": True}))
     async with asyncio.timeout(40):
         while not (found := await images.labelled(f"tcbox.host={host.settings.instance}"))["containers"]:
@@ -206,7 +208,10 @@ async def test_a_certificate_names_the_image(host, tmp_path):
     dependency.artifacts["a.tar"] = {"storageType": "s3"}
     dependency.content["a.tar"] = (saved, {})
     artifacts = {"public/x": {"type": "file", "path": "/x"}}
-    body = {**shell("printf x > /x", features={"chainOfTrust": True}, artifacts=artifacts), "image": {"type": "task-image", "taskId": dependency.id, "path": "a.tar"}}
+    body = {
+        **shell("printf x > /x", features={"chainOfTrust": True}, artifacts=artifacts),
+        "image": {"type": "task-image", "taskId": dependency.id, "path": "a.tar"},
+    }
     task = await host.do(body)
     assert task.state == "completed", task.log
     told = json.loads(task.body("public/chain-of-trust.json"))
@@ -266,7 +271,6 @@ async def test_without_an_engine_or_when_it_is_switched_off(tmp_path, monkeypatc
     async with running(tmp_path / "b", "host") as host:
         task = await host.do(shell("true"))
         assert (task.reason, "This machine has no docker command" in task.log) == ("malformed-payload", True), task.log
-
 
 
 async def test_nothing_survives_a_killed_worker(tmp_path):

@@ -142,6 +142,12 @@ async def test_all_faults_of_a_payload_are_in_the_log(host):
     """A malformed payload is told all its faults at once."""
     task = await host.do({"command": "x", "maxRunTime": 0, "huh": True})
     assert all(part in task.log for part in ("payload/command", "payload/maxRunTime", "payload/huh"))
+    task = await host.do({"command": "x", "maxRunTime": 5, "rdpInfo": "a", "features": {"runAsAdministrator": True, "hideCmdWindow": False}})
+    assert all(part in task.log for part in ("payload/command", "payload.rdpInfo", "payload.features.runAsAdministrator", "payload.features.hideCmdWindow"))
+    task = await host.do(shell("true", rdpInfo="a"))
+    assert (task.reason, "payload.rdpInfo: remote desktops are had on Windows only" in task.log) == ("malformed-payload", True)
+    task = await host.do(shell("true", osGroups=["no-such"], features={"loopbackAudio": True}, maxRunTime=10**9))
+    assert all(part in task.log for part in ("payload.osGroups", "payload.features.loopbackAudio", "payload.maxRunTime"))
 
 
 async def test_artifacts(host):

@@ -110,7 +110,9 @@ def test_what_is_handed_on() -> None:
 
 def test_variables() -> None:
     """Variables stand in a file; those with line ends, or too long for one, are arguments; the worker's own cannot be replaced."""
-    made = translated(env={"A": "b c", "LINES": "a\nb", "CR": "a\r", "LONG": "x" * 65_535, "FITS": "x" * 65_000, "TASK_ID": "mine", "TASKCLUSTER_PROXY_URL": "u"})
+    made = translated(
+        env={"A": "b c", "LINES": "a\nb", "CR": "a\r", "LONG": "x" * 65_535, "FITS": "x" * 65_000, "TASK_ID": "mine", "TASKCLUSTER_PROXY_URL": "u"}
+    )
     assert [line.partition("=")[0] for line in made.variables] == sorted(["A", "FITS", "TASKCLUSTER_PROXY_URL", *PLAIN])
     assert "TASK_ID" in made.variables
     assert [argument.partition("=")[0] for argument in made.arguments] == ["CR", "LINES", "LONG"]
@@ -160,8 +162,14 @@ def test_scopes(more, needed) -> None:
         ({"env": {"A B": "c"}}, r"payload.env\['A B'\]"),
         ({"env": {"": "c"}}, r"payload.env\[''\]"),
         ({"env": {"#A": "c"}}, "no variable of a container"),
-        ({"artifacts": {"x": {"type": "file", "path": "/v", "expires": "2026-01-01T00:00:00.000Z"}}}, r"payload.artifacts\['x'\].expires: .* before the task's deadline"),
-        ({"artifacts": {"x": {"type": "file", "path": "/v", "expires": "2027-01-01T00:00:00.000Z"}}}, r"payload.artifacts\['x'\].expires: .* after the task expires"),
+        (
+            {"artifacts": {"x": {"type": "file", "path": "/v", "expires": "2026-01-01T00:00:00.000Z"}}},
+            r"payload.artifacts\['x'\].expires: .* before the task's deadline",
+        ),
+        (
+            {"artifacts": {"x": {"type": "file", "path": "/v", "expires": "2027-01-01T00:00:00.000Z"}}},
+            r"payload.artifacts\['x'\].expires: .* after the task expires",
+        ),
         ({"maxRunTime": 1000}, "payload.maxRunTime"),
         ({"onExitStatus": {"retry": [0]}}, "payload/onExitStatus/retry/0"),
         ({"what": 1}, "payload/what"),

@@ -6,9 +6,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from tcbox.workers import outcomes
 from tcbox.workers.host import d2g
-from tcbox.workers.host.docker import Docker, DockerError, Network
+from tcbox.workers.host.docker import Docker, DockerError, Network, unanswered
 from tcbox.workers.host.images import Image, Images
 from tcbox.workers.host.shells import NotReady
 from tcbox.workers.runs import Run
@@ -120,11 +119,6 @@ class Container:
             await self._docker.ask("run", *options, self._image.reference, "-R", f"{os.geteuid()}:{os.getegid()}", "/tcbox")
         except DockerError as error:  # an image without chown has seldom written anything
             self._log.caution(f"[d2g] What the container has written may stay its user's: {error}")
-
-
-def unanswered(error: DockerError) -> outcomes.RunEnded:
-    """How a run ends that Docker failed: another worker, or this one once the engine is back, can run the task."""
-    return outcomes.RunEnded(outcomes.Outcome("exception", "worker-shutdown", f"Docker cannot do what the task needs: {error}"))
 
 
 def cut_links(path: Path) -> list[Path]:

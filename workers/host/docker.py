@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcbox import errors, ids, log
+from tcbox.workers import outcomes
 from tcbox.workers.helpers import WATCHDOG, Helper
 
 _LOG = log.get("workers")
@@ -19,6 +20,7 @@ LABEL = "tcbox.host"
 _WORKER = "tcbox.worker"
 _LOOK_S = 10.0
 _PATIENCE_S = 120.0
+_RETURN_S, _AGAIN_S = 60.0, 2.0
 
 
 class DockerError(errors.TcboxError):
@@ -44,6 +46,7 @@ class Docker:
 
     Args:
         url: where the engine listens.
+        mark: a file that is there while something of this worker may be in the engine.
         instance: containers and networks bear this name; no others are removed.
         wanted: whether it is to be used at all.
 
@@ -51,14 +54,15 @@ class Docker:
         labels: what containers and networks must bear.
     """
 
-    def __init__(self, url: str, instance: str, *, wanted: bool) -> None:
-        self.url, self._instance, self._wanted = url, instance, wanted
+    def __init__(self, url: str, instance: str, mark: Path, *, wanted: bool) -> None:
+        self.url, self._instance, self._mark, self._wanted = url, instance, mark, wanted
         token = ids.slugid()
         self.labels = {LABEL: instance, _WORKER: token}
         self._guarded = f"{_WORKER}={token}"
         self._helper: Helper | None = None
         self._looked = -_LOOK_S
         self._missing = ""
+        self._answered = False
         self._cleared = False
         self._clearing = asyncio.Lock()
 
@@ -68,14 +72,23 @@ class Docker:
         return {**{name: os.environ[name] for name in kept if name in os.environ}, "DOCKER_HOST": self.url}
 
     async def missing(self) -> str:
-        """Why no containers can be run, and what to do about it; empty when they can."""
+        """Why no containers can be run, and what to do about it; empty when they can.
+
+        An engine that has answered before, and does not now, is waited for.
+
+        Raises RunEnded(worker-shutdown) when it does not come back.
+        """
         if not self._wanted:
             return "This worker makes none: send the task to a queue that a docker worker serves, or set workers.host.d2g."
-        if time.monotonic() - self._looked >= _LOOK_S:
-            self._missing = await self._look()
-            self._looked = time.monotonic()
-        if not self._missing and not self._cleared:
-            await self.clear()
+        until = time.monotonic() + _RETURN_S
+        while time.monotonic() - self._looked >= _LOOK_S or (self._missing and self._answered):
+            self._missing, self._looked = await self._look(), time.monotonic()
+            if not self._missing or not self._answered:
+                break
+            if time.monotonic() > until:
+                raise unanswered(DockerError(self._missing))
+            await asyncio.sleep(_AGAIN_S)
+        self._answered = self._answered or not self._missing
         return self._missing
 
     async def _look(self) -> str:
@@ -83,12 +96,20 @@ class Docker:
             return "This machine has no docker command: install it, or send the task to a queue that a docker worker serves."
         try:
             await self.ask("version", "--format", "{{.Server.Version}}", patience=10)
+            await self._clear()
         except DockerError as error:
             return f"No Docker engine answers at {self.url}: start one, or send the task to a queue that a docker worker serves. ({error})"
         return ""
 
-    async def clear(self) -> None:
-        """Remove what an earlier worker has left, once; nothing of this one's may be there yet."""
+    async def recover(self) -> None:
+        """Remove what a worker that was killed has left, if there may be something."""
+        if self._wanted and self._mark.exists():
+            reason = await self._look()
+            if reason:
+                _LOG.info("what an earlier worker left in Docker is not removed yet", extra={"why": reason})
+
+    async def _clear(self) -> None:
+        """Remove what an earlier worker has left, once; nothing of this one's is there yet."""
         async with self._clearing:
             if self._cleared:
                 return
@@ -139,6 +160,7 @@ class Docker:
     def guard(self) -> None:
         """Have what bears the labels removed also when this worker is killed."""
         if self._helper is None or not self._helper.alive:
+            self._mark.touch()
             self._helper = Helper(WATCHDOG, self.url, self._guarded, "")
 
     def close(self) -> None:
@@ -148,6 +170,7 @@ class Docker:
             with contextlib.suppress(OSError):
                 helper.channel.send(b"+")
             helper.close()
+            self._mark.unlink(missing_ok=True)
 
     async def network(self, name: str) -> Network:
         """Make a bridge.
@@ -174,3 +197,8 @@ class Docker:
         """End and remove a container with its unnamed volumes; nothing when it is gone."""
         with contextlib.suppress(DockerError):
             await self.ask("rm", "--force", "--volumes", container)
+
+
+def unanswered(error: DockerError) -> outcomes.RunEnded:
+    """How a run ends that Docker failed: another worker, or this one once the engine is back, can run the task."""
+    return outcomes.RunEnded(outcomes.Outcome("exception", "worker-shutdown", f"Docker cannot do what the task needs: {error}"))

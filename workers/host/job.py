@@ -16,9 +16,9 @@ from typing import Any
 from tcbox.workers import artifacts, certificates, environment, files, outcomes, scoped
 from tcbox.workers.host import leftovers, mounts, payload, resources, shells
 from tcbox.workers.host.caches import Caches
-from tcbox.workers.host.containers import Container, unanswered
+from tcbox.workers.host.containers import Container
 from tcbox.workers.host.contents import Contents
-from tcbox.workers.host.docker import Docker, DockerError, Network
+from tcbox.workers.host.docker import Docker, DockerError, Network, unanswered
 from tcbox.workers.host.images import Images
 from tcbox.workers.host.processes import CannotStart, Exit, Group, Keeper, KeeperGone
 from tcbox.workers.host.terminals import LocalTerminal

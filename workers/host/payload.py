@@ -17,6 +17,11 @@ _REFUSED = {
     "loopbackAudio": "a loopback sound device",
     "loopbackVideo": "a loopback video device",
 }
+_WINDOWS = {
+    "features": {"hideCmdWindow": "windows of commands", "runAsAdministrator": "administrators that commands run as"},
+    "": {"rdpInfo": "remote desktops"},
+}
+"""What only workers on Windows have, by where in the payload it is."""
 ADDITIONAL = "chain-of-trust-additional-data.json"
 """Where a task puts what is to stand in its certificate besides."""
 
@@ -74,7 +79,7 @@ def read(task: Mapping[str, Any], *, longest: int, queue: str = "", groups: froz
         given = payloads.checked("generic-worker", f"{_SCHEMA}0", {"command": [["docker"]], **translation.payload})
         faults = [*d2g.faults(asked, kvm=kvm), *_times(task, given, longest, named=True), *_names(given)]
     else:
-        translation, given = None, payloads.checked("generic-worker", f"{_SCHEMA}0", body)
+        translation, given = None, _posix(body)
         needed = [(f"generic-worker:os-group:{queue}/{group}",) for group in given.get("osGroups", ())]
         if given.get("features", {}).get("runTaskAsCurrentUser"):
             needed.append((f"generic-worker:run-task-as-current-user:{queue}",))
@@ -104,6 +109,29 @@ def read(task: Mapping[str, Any], *, longest: int, queue: str = "", groups: froz
         scopes=tuple(needed),
         docker=translation,
     )
+
+
+def _posix(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload in the form of workers that are not on Windows, defaults filled in.
+
+    Raises RunEnded(malformed-payload) with every fault.
+    """
+    faults, rest = [], dict(body)
+    for place, names in _WINDOWS.items():
+        part = rest.get(place) if place else rest
+        if isinstance(part, dict):
+            faults += [
+                f"- payload.{f'{place}.' if place else ''}{name}: {what} are had on Windows only: leave it out" for name, what in names.items() if name in part
+            ]
+            kept = {name: value for name, value in part.items() if name not in names}
+            rest = {**rest, place: kept} if place else kept
+    try:
+        given: dict[str, Any] = payloads.checked("generic-worker", f"{_SCHEMA}0", rest)
+    except outcomes.RunEnded as error:
+        raise outcomes.malformed("\n".join((error.outcome.message, *faults))) from error
+    if faults:
+        raise outcomes.malformed("\n".join(("The task's payload asks for what this worker does not do:", *faults)))
+    return given
 
 
 def _unsupported(given: Mapping[str, Any], groups: frozenset[str], containers: str) -> list[str]:

@@ -42,8 +42,9 @@ class Host:
         keeper = Keeper()
         stack.callback(keeper.close)
         contents = Contents(settings.folder / "downloads", tools.session)
-        docker = Docker(settings.docker_url, settings.instance, wanted=settings.d2g)
+        docker = Docker(settings.docker_url, settings.instance, settings.folder / "docker", wanted=settings.d2g)
         stack.callback(docker.close)
+        await docker.recover()
         means = Means(tools, keeper, contents, caches, docker, Images(docker, settings.folder, contents))
         floor = settings.free_disk_mb * 1_000_000
 
@@ -63,7 +64,10 @@ class Host:
         """Run one task to its end."""
         given = run.task["payload"]
         asked = isinstance(given, dict) and ("image" in given or given.get("taskclusterProxyInterface") == "docker-bridge")
-        containers = await self._means.docker.missing() if asked else ""
+        try:
+            containers = await run.unless_aborted(self._means.docker.missing()) if asked else ""
+        except outcomes.RunEnded as error:
+            return error.outcome
 
         def job(run: Run, log: TaskLog, folder: Path) -> HostJob:
             return self._job(run, log, folder, containers)
