@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from tcbox.workers import certificates
+from tcbox.workers.host import docker
 from tests.acceptance.test_host_features import Screen, invitation
 from tests.acceptance.test_host_worker import WORKER, emptied
 from tests.support import docker_images as images
@@ -271,6 +272,56 @@ async def test_without_an_engine_or_when_it_is_switched_off(tmp_path, monkeypatc
     async with running(tmp_path / "b", "host") as host:
         task = await host.do(shell("true"))
         assert (task.reason, "This machine has no docker command" in task.log) == ("malformed-payload", True), task.log
+
+
+async def test_an_engine_that_goes_and_comes_back(tmp_path, monkeypatch):
+    """A task whose engine has gone meanwhile waits for it; when it does not come back, the task is handed on to be tried again."""
+    monkeypatch.setattr(docker, "_LOOK_S", 0.0)
+    monkeypatch.setattr(docker, "_AGAIN_S", 0.3)
+    images.ensure()
+    place = tmp_path / "engine.sock"
+    place.symlink_to("/var/run/docker.sock")
+    async with running(tmp_path / "w", "host", docker_url=f"unix://{place}", instance=label()) as host:
+        assert (await host.do(shell("true"))).state == "completed"
+        place.unlink()
+        task = host.add(shell("echo back"))
+        await asyncio.sleep(1.5)
+        assert task.state == "running"
+        place.symlink_to("/var/run/docker.sock")
+        await host.end(task)
+        assert (task.state, "\nback" in task.log) == ("completed", True), task.log
+        monkeypatch.setattr(docker, "_RETURN_S", 0.5)
+        task = host.add(shell("sleep 3; exit 1"))
+        async with asyncio.timeout(40):
+            while not (await images.labelled(f"tcbox.host={host.settings.instance}"))["containers"]:
+                await asyncio.sleep(0.1)
+        place.unlink()
+        await host.end(task)
+        assert task.state in ("failed", "exception")  # the run that went on was watched by a connection of its own
+        task = await host.do(shell("true"))
+        assert (task.state, task.reason) == ("exception", "worker-shutdown")
+        place.symlink_to("/var/run/docker.sock")
+        assert (await host.do(shell("true"))).state == "completed"
+    await removed(host.settings.instance)
+
+
+async def removed(name: str) -> None:
+    """Remove what a test has left on purpose."""
+    for container in (await images.labelled(f"tcbox.host={name}"))["containers"]:
+        subprocess.run(["docker", "rm", "-f", container], check=False, capture_output=True)
+
+
+async def test_what_a_killed_worker_and_its_watchdog_left_is_removed(tmp_path):
+    """Should the watchdog have been killed too, the next worker on the same folder removes containers and networks when it starts."""
+    images.ensure()
+    name = label()
+    subprocess.run(["docker", "run", "-d", "--label", f"tcbox.host={name}", images.IMAGE, "sleep", "1000"], check=True, capture_output=True)
+    subprocess.run(["docker", "network", "create", "--label", f"tcbox.host={name}", f"net-{name}"], check=True, capture_output=True)
+    (tmp_path / "docker").touch()
+    async with running(tmp_path, "host", instance=name):
+        async with asyncio.timeout(30):
+            while await images.labelled(f"tcbox.host={name}") != NOTHING:
+                await asyncio.sleep(0.1)
 
 
 async def test_nothing_survives_a_killed_worker(tmp_path):

@@ -15,6 +15,8 @@ from tcbox.workers.tasklog import TaskLog
 
 _AT_ONCE = 4
 _COPY_S = 3600.0
+_DOCKERS_OWN = 125
+"""With which `docker run` ends when it is not the container that failed."""
 _SHELL = "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi"
 
 
@@ -76,6 +78,18 @@ class Container:
         if running.strip() != "true":
             raise NotReady("the container does not run")
         return ["docker", "exec", "-it", self.name, "/bin/sh", "-c", _SHELL]
+
+    async def doubt(self, code: int) -> None:
+        """Look whether an exit code is that of a `docker run` which lost its engine.
+
+        Raises RunEnded(worker-shutdown) when it is.
+        """
+        if code != _DOCKERS_OWN:
+            return
+        try:
+            await self._docker.ask("version", "--format", "{{.Server.Version}}")
+        except DockerError as error:
+            raise unanswered(error) from error
 
     async def stop(self) -> None:
         """End what runs in it; nothing when it has ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import time
 from asyncio.subprocess import DEVNULL, PIPE
@@ -21,10 +22,16 @@ _WORKER = "tcbox.worker"
 _LOOK_S = 10.0
 _PATIENCE_S = 120.0
 _RETURN_S, _AGAIN_S = 60.0, 2.0
+_UNREACHED = re.compile(r"cannot connect to the docker daemon|error during connect|unexpected EOF|took longer than", re.IGNORECASE)
 
 
 class DockerError(errors.TcboxError):
     """What `docker` said when it could not do something."""
+
+    @property
+    def unreached(self) -> bool:
+        """Whether it says that no engine answers."""
+        return _UNREACHED.search(str(self)) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Images:
         """The image, now in the engine.
 
         Raises RunEnded: malformed-payload when there is no such image, resource-unavailable when it cannot be reached,
-            failed when its artifact cannot be had.
+            failed when its artifact cannot be had. Raises DockerError when no engine answers.
         """
         if isinstance(image, str) or image["type"] == "docker-image":
             return await self._named(image if isinstance(image, str) else image["name"], log)
@@ -92,6 +92,8 @@ class Images:
             try:
                 await self._docker.ask("pull", "--quiet", name, patience=_PATIENCE_S)
             except DockerError as error:
+                if error.unreached:
+                    raise
                 make = outcomes.malformed if _GONE.search(str(error)) else outcomes.unavailable
                 raise make(f"The image {name} cannot be pulled: {error}") from error
         return Image(name)
@@ -99,7 +101,9 @@ class Images:
     async def _has(self, name: str) -> bool:
         try:
             await self._docker.ask("image", "inspect", "--format", "{{.Id}}", name)
-        except DockerError:
+        except DockerError as error:
+            if error.unreached:
+                raise
             return False
         return True
 
@@ -108,6 +112,8 @@ class Images:
             try:
                 said = await self._docker.ask("load", "--quiet", source=source, patience=_PATIENCE_S)
             except DockerError as error:
+                if error.unreached:
+                    raise
                 raise outcomes.malformed(f"The image of the task cannot be loaded; make its artifact with 'docker save'. ({error})") from error
         found = re.search(r"Loaded image(?: ID)?: (\S+)", said)
         if found is None:

@@ -117,6 +117,8 @@ class HostJob:
         except CannotStart as error:
             raise outcomes.failed(f"Command {index} cannot be run: {argv[0]}: {error}") from error
         self._tell(end, time.monotonic() - started)
+        if self._container is not None:
+            await self._container.doubt(end.code)
         self._purge = self._purge or end.code in self._payload.purge_caches
         if end.code in self._payload.retry:
             raise outcomes.intermittent(f"Command {index} ended with exit code {end.code}, which payload.onExitStatus.retry lists: the task is tried again.")
