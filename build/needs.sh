@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# What the tests need besides Python: a Docker engine, PostgreSQL's server programs, busybox for images, Chromium; Go, Node and Rust.
+# What the tests need besides Python: a Docker engine, PostgreSQL's server programs, RabbitMQ, busybox for images,
+# Chromium; Go, Node and Rust.
 # Installed here when this is Debian and we are root; otherwise what is missing is named, and in CI that is an error.
 set -euo pipefail
 missing=()
 have_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 command -v dockerd >/dev/null || missing+=(docker.io)
 have_postgres || missing+=(postgresql)
+command -v rabbitmq-server >/dev/null || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
 command -v busybox >/dev/null && busybox 2>&1 | grep -q BusyBox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 || missing+=(busybox-static)
 command -v zstd >/dev/null || missing+=(zstd)
 command -v chromium >/dev/null || missing+=(chromium)
@@ -17,6 +19,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get update -qq
     # Debian starts a PostgreSQL of its own on installation; the tests start theirs, so keep it quiet
     mkdir -p /etc/postgresql-common && [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    # and a RabbitMQ: nothing is started while this installs, unless somebody has a rule of their own for that
+    rule=/usr/sbin/policy-rc.d
+    if [ ! -e "$rule" ]; then
+      printf '#!/bin/sh\nexit 101\n' >"$rule" && chmod 755 "$rule"
+      trap 'rm -f "$rule"' EXIT
+    fi
     apt-get install -y -qq --no-install-recommends "${missing[@]}" iptables >/dev/null
   else
     echo "NOTE: ${missing[*]} not found: tests that need them are skipped. Install them: sudo apt-get install ${missing[*]}" >&2

@@ -6,6 +6,10 @@ if sys.argv[1:] and sys.argv[1].startswith("--worker-helper="):
     from tcbox.workers import helpers
 
     helpers.main(sys.argv[1:])
+elif sys.argv[1:2] == ["--render-helper"]:
+    from tcbox.services.github.sandbox import main as rendering
+
+    rendering.main()
 elif sys.argv[1:2] == ["--hooks-sandbox"]:
     from tcbox.services.hooks import sandboxed
 

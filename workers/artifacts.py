@@ -59,13 +59,13 @@ class Uploads:
             if item.name in self.reserved:
                 self._log.caution(f"The artifact {item.name} of the payload is not uploaded: {self.reserved[item.name]} has that name.")
                 return
+            if isinstance(item, files.Found):
+                await self.file(item.name, Path(item.path), item.content_type, item.content_encoding, item.wanted.expires)
+                return
             try:
-                if isinstance(item, files.Missing):
-                    await self.error(item)
-                else:
-                    await self.file(item.name, Path(item.path), item.content_type, item.content_encoding, item.wanted.expires)
-            except outcomes.RunEnded:
-                if not item.wanted.optional:
+                await self.error(item)
+            except outcomes.RunEnded as ended:
+                if not item.wanted.optional or ended.outcome.state != "failed":
                     raise
 
     async def error(self, item: files.Missing) -> None:

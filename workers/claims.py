@@ -151,18 +151,8 @@ class Claims:
             _LOG.error("a run could not be seen through", extra={"run": run.name}, exc_info=task.exception())
 
     async def _see_through(self, run: Run) -> None:
-        keeper = asyncio.create_task(keeping.keep(run, self._settings.watch_ms), name=f"keep {run.name}")
-        try:
-            try:
-                outcome = await self._performer.perform(run)
-            except Exception as error:
-                _LOG.exception("a worker failed to run a task", extra={"run": run.name})
-                outcome = Outcome("exception", "internal-error", str(error))
-            if await report(run, outcome):
-                self._ledger.strike(run)
-        finally:
-            keeper.cancel()
-            await run.tidy()
+        if await see_through(run, self._performer, watch_ms=self._settings.watch_ms):
+            self._ledger.strike(run)
 
     # -- draining
 
@@ -180,6 +170,21 @@ class Claims:
             run.abort(outcome)
         if self._runs:
             await asyncio.wait(set(self._runs))
+
+
+async def see_through(run: Run, performer: Performer, *, watch_ms: int) -> bool:
+    """Run a claimed task to its end, its claim kept alive; gives whether the queue knows how it ended."""
+    keeper = asyncio.create_task(keeping.keep(run, watch_ms), name=f"keep {run.name}")
+    try:
+        try:
+            outcome = await performer.perform(run)
+        except Exception as error:
+            _LOG.exception("a worker failed to run a task", extra={"run": run.name})
+            outcome = Outcome("exception", "internal-error", str(error))
+        return await report(run, outcome)
+    finally:
+        keeper.cancel()
+        await run.tidy()
 
 
 async def report(run: Run, outcome: Outcome) -> bool:

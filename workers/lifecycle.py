@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +20,7 @@ from tcbox.client.http import Http
 from tcbox.workers import artifacts, certificates, files, outcomes
 from tcbox.workers.livelog import LiveLogs
 from tcbox.workers.outcomes import Outcome, RunEnded
+from tcbox.workers.places import Place
 from tcbox.workers.runs import Run
 from tcbox.workers.settings import WorkerSettings
 from tcbox.workers.tasklog import TaskLog
@@ -48,6 +49,7 @@ class Tools:
     Attributes:
         http: calls the instance with the worker's own credentials.
         folder: where each run has a folder of its own.
+        on_failure: is waited for with each job that has failed, when it is set, before the job is closed.
     """
 
     settings: WorkerSettings
@@ -55,6 +57,7 @@ class Tools:
     session: aiohttp.ClientSession
     live_logs: LiveLogs
     folder: Path
+    on_failure: OnFailure | None = None
 
 
 class Job(Protocol):
@@ -76,12 +79,17 @@ class Job(Protocol):
         """The artifacts to upload, now on this machine's disk."""
         ...
 
+    def place(self) -> Place | None:
+        """Where the task ran, until `close`; None when it never came so far."""
+        ...
+
     async def close(self) -> None:
         """Leave nothing behind."""
         ...
 
 
 MakeJob = Callable[[Run, TaskLog, Path], Job]
+OnFailure = Callable[[Run, "Job"], Awaitable[None]]
 
 
 async def perform(run: Run, tools: Tools, make: MakeJob) -> Outcome:
@@ -128,6 +136,8 @@ class _Course:
                 if outcome.state in ("completed", "failed") or outcome.reason == "intermittent-task":
                     left = await self._attempt(self._leave(job))
                     outcome = left if outcome.state == "completed" or left.state == "lost" else outcome
+                if outcome.state == "failed" and self.tools.on_failure is not None:
+                    await self._attempt(_done(self.tools.on_failure(self.run, job)))
             finally:
                 closed = await self._attempt(_done(job.close()))
             if outcome.state == "completed":

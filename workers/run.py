@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from tcbox import clock as clocks
 from tcbox.client.http import Credentials, Http
 from tcbox.workers.claims import Claims, Performer
-from tcbox.workers.lifecycle import Tools
+from tcbox.workers.lifecycle import OnFailure, Tools
 from tcbox.workers.livelog import LiveLogs
 from tcbox.workers.settings import WorkerSettings
 
@@ -24,7 +24,7 @@ async def run(settings: WorkerSettings, *, http: Http, clock: clocks.Clock, stop
     Raises tcbox.errors.TcboxError when the worker cannot work here, such as without a Docker engine.
     """
     async with AsyncExitStack() as stack:
-        performer = await _performer(settings, http, clock, stack, live_logs)
+        performer = await make(settings, http, clock, stack, live_logs=live_logs)
         await Claims(settings, http, clock, performer).serve(stop)
 
 
@@ -42,7 +42,17 @@ def scopes(settings: WorkerSettings) -> list[str]:
     return needed + [f"purge-cache:purge-requests:{settings.task_queue_id}"] * (settings.kind != "builtin")
 
 
-async def _performer(settings: WorkerSettings, http: Http, clock: clocks.Clock, stack: AsyncExitStack, live_logs: LiveLogs | None) -> Performer:
+async def make(
+    settings: WorkerSettings, http: Http, clock: clocks.Clock, stack: AsyncExitStack, *,
+    live_logs: LiveLogs | None = None, on_failure: OnFailure | None = None,
+) -> Performer:  # fmt: skip
+    """What runs claimed tasks of a kind; it cleans up on the stack.
+
+    Args:
+        on_failure: is waited for with each job that has failed, before it is closed.
+
+    Raises tcbox.errors.TcboxError when it cannot work here.
+    """
     if settings.kind == "builtin":
         from tcbox.workers.builtin.worker import Builtin
 
@@ -55,7 +65,7 @@ async def _performer(settings: WorkerSettings, http: Http, clock: clocks.Clock, 
     if live_logs is None:
         live_logs = LiveLogs(settings.live_log_host, settings.live_log_port, settings.live_log_url)
         stack.push_async_callback(live_logs.close)
-    tools = Tools(settings, http, session, live_logs, runs)
+    tools = Tools(settings, http, session, live_logs, runs, on_failure)
     if settings.kind == "docker":
         from tcbox.workers.docker.worker import Docker
 

@@ -62,7 +62,7 @@ class WorkerSettings:
     """Where the Docker engine listens: a `unix://` or `tcp://` address."""
 
     keep_caches: bool = True
-    """Whether caches in Docker volumes outlive the worker; False for instances that leave nothing behind."""
+    """Whether caches in Docker volumes, and images, outlive the worker; False for instances that leave nothing behind."""
 
     d2g: bool = True
     """Whether the host worker runs docker-worker payloads too, by `docker run`, where a Docker engine answers."""

@@ -99,14 +99,13 @@ class Directory:
         if len(changes) >= _PAGE or not changes or changes[0]["version"] != self._version + 1:
             await self._reload()
             return
-        roles = False
         for name, number in {c["name"]: c["version"] for c in changes if c["kind"] == "client"}.items():
             found = await self._db.point(sql.get_client, client_id=name)
             self._take_client(number, name, store.client(found) if found is not None else None)
-        for change in changes:
-            roles = roles or (change["kind"] == "role" and change["version"] > self.roles_version)
-        if roles:
-            await self._load_roles(int(row["roles_version"]))
+        # by the changes, and not by the row that was read before them: a change in between would else be passed over for ever
+        role_changes = [change["version"] for change in changes if change["kind"] == "role"]
+        if role_changes and role_changes[-1] > self.roles_version:
+            await self._load_roles(role_changes[-1])
         self._reach(changes[-1]["version"])
 
     def client_changed(self, version: int, client_id: str, client: Client | None) -> None:

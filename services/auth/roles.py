@@ -15,7 +15,7 @@ from tcbox.services.auth.directory import Directory
 from tcbox.services.auth.model import Role
 from tcbox.services.auth.store import sql
 
-TRIES = 50
+TRIES = 20
 """How often a change is decided anew because another process changed a role meanwhile: one try of two or three succeeds
 beside another process that does nothing but change roles."""
 

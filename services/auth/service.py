@@ -22,7 +22,7 @@ from tcbox.services.auth.directory import Directory
 from tcbox.services.auth.static import StaticClient
 from tcbox.services.auth.usage import Usage
 from tcbox.services.auth.vendors import aws, gcp, github, sentry, websocktunnel
-from tcbox.services.auth.vendors.http import Outgoing
+from tcbox.vendors.http import Outgoing
 
 REFRESH = 2 * clocks.SECOND
 """How soon a change by another process counts here."""

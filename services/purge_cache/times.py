@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from tcbox import clock as clocks
 
@@ -23,7 +22,7 @@ def moment(text: str) -> int:
         return clocks.from_wire(text)
     except ValueError:
         plain = _COMMENT.sub("", text.strip())
-    for read in (datetime.fromisoformat, _javascript, parsedate_to_datetime):
+    for read in (datetime.fromisoformat, _javascript, _mail):
         try:
             found = read(plain)
             return int((found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -34,3 +33,9 @@ def moment(text: str) -> int:
 
 def _javascript(text: str) -> datetime:
     return datetime.strptime(text, "%a %b %d %Y %H:%M:%S GMT%z")
+
+
+def _mail(text: str) -> datetime:
+    from email.utils import parsedate_to_datetime  # an import that a start need not wait for
+
+    return parsedate_to_datetime(text)

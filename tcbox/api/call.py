@@ -88,6 +88,16 @@ class Call:
         self._identifier = identifier
         self._identity = identity
 
+    @property
+    def body(self) -> bytes:
+        """The body as it came over HTTP; empty for a call from inside the process."""
+        return b"" if self._request is None else self._request.body
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's headers, names in lower case; none for a call from inside the process."""
+        return {} if self._request is None else self._request.headers
+
     async def identity(self) -> Identity:
         """Who calls, found out once: a Success (also for the anonymous caller) or a Failure."""
         identity = self._identity

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
@@ -38,11 +38,13 @@ class Front:
     Attributes:
         services: the dispatchers of the services that run, by name; changed while serving when one restarts.
         known: names of services that belong to the instance, running or not.
+        off: names of those that are switched off, with the key of the configuration that says so.
     """
 
     def __init__(self, clock: clocks.Clock) -> None:
         self.services: dict[str, Dispatcher] = {}
         self.known: set[str] = set()
+        self.off: Mapping[str, str] = {}
         self.connections: set[Connection] = set()
         self.running: set[asyncio.Task[wire.Answer]] = set()
         self._clock = clock
@@ -142,6 +144,11 @@ class Front:
     def _no_service(self, service: str) -> errors.ApiError:
         if service in self.known:
             return errors.Unavailable("The service {service} is not running just now: try again, or see 'tcbox status'.", service=service)
+        if service in self.off:
+            return errors.ResourceNotFound(
+                "The service {service} is switched off in the configuration of this instance: {key} is false. Take that key out, and start the instance again.",
+                service=service, key=self.off[service],
+            )  # fmt: skip
         return errors.ResourceNotFound("There is no service {service} here; this instance has: {known}.", service=service, known=", ".join(sorted(self.known)))
 
     # -- aiohttp's side
@@ -181,7 +188,7 @@ class Front:
             work = self.start(asked)
             answer = work if isinstance(work, wire.Answer) else await self._finish(work, request)
         own = {**wire.COMMON_HEADERS, "X-Request-Id": request_id, **(answer.headers or {})}
-        if answer.status != 204:
+        if answer.status != 204 and "content-type" not in own:
             own["Content-Type"] = wire.JSON
         response = web.Response(status=answer.status, body=answer.body, headers=own)
         if size > wire.MAX_BODY:

@@ -27,6 +27,7 @@ _COMMON = (
     "Access-Control-Allow-Headers: X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control\r\n"
     "Access-Control-Expose-Headers: X-Request-Id\r\n"
 )
+_NO_CACHING = _COMMON[: _COMMON.index("\n") + 1].encode()
 COMMON_HEADERS = dict(line.split(": ", 1) for line in _COMMON.splitlines())
 """On every answer of an API: no caching, and open to pages of any origin, since only signatures authorize."""
 
@@ -60,7 +61,10 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back: a status, a body, and headers beyond the common ones."""
+    """What goes back: a status, a body, and headers beyond the common ones.
+
+    The body is JSON unless a header says otherwise, spelt `content-type`.
+    """
 
     status: int
     body: bytes
@@ -72,15 +76,20 @@ class Answer:
         first = _HEADS.get(status) or _head(status)
         last = "\r\nConnection: close\r\n\r\n" if close else "\r\n\r\n"
         if headers:
+            if "content-type" in headers:
+                first = _head(status, headers["content-type"])
+                headers = {name: value for name, value in headers.items() if name != "content-type"}
+            if "Cache-Control" in headers:
+                first = first.replace(_NO_CACHING, b"", 1)
             request_id += "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if status == HTTPStatus.NO_CONTENT:
             return first + f"{request_id}{last}".encode("latin-1")
         return b"%b%b%b" % (first, f"{request_id}\r\nContent-Length: {len(body)}{last}".encode("latin-1"), body)
 
 
-def _head(status: int) -> bytes:
+def _head(status: int, content_type: str = JSON) -> bytes:
     """The beginning of an answer, up to its request id, which is the last of the constant headers."""
-    kind = "" if status == HTTPStatus.NO_CONTENT else f"Content-Type: {JSON}\r\n"
+    kind = "" if status == HTTPStatus.NO_CONTENT else f"Content-Type: {content_type}\r\n"
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{_COMMON}{kind}X-Request-Id: ".encode()
 
 

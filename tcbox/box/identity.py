@@ -55,6 +55,8 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "queue:seal-task-group:taskcluster-github/*",
         "queue:cancel-task-group:taskcluster-github/*",
         "queue:list-artifacts:*",
+        "queue:status:*",
+        "queue:get-task:*",
         "queue:get-artifact:public/github/customCheckRunAnnotations.json",
         "queue:get-artifact:public/github/customCheckRunText.md",
         "queue:get-artifact:public/logs/live_backing.log",
@@ -69,9 +71,14 @@ SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
         "auth:reset-access-token:github/*",
         "auth:update-client:github/*",
         "assume:login-identity:*",
+        "auth:expand-scopes",  # these four upstream's has by the role anonymous, which an owner may want to be empty
+        "auth:get-client:*",
+        "auth:list-clients",
+        "auth:list-roles",
     ),
 }
-"""The scopes that each service's calls of other services need; names and scopes as upstream's own static clients."""
+"""The scopes that each service's calls of other services need; names and scopes as upstream's own static clients,
+and what the anonymous role has there that the owner of an instance may take from it."""
 
 WORKER_SCOPES = (
     "assume:worker-pool:local/*",

@@ -9,12 +9,12 @@ from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import db, errors, log
-from tcbox.api.front import Front
+from tcbox.api.front import Front, Mounted
 from tcbox.api.references import References
 from tcbox.api.schemas import SchemaSet
-from tcbox.box import identity, landing, metrics, seed, services, vendors, workers
+from tcbox.box import events, identity, landing, metrics, seed, services, vendors, workers
 from tcbox.box.control import Control
-from tcbox.config import Settings, places
+from tcbox.config import Settings, checks, places
 from tcbox.config.instance import Instance
 from tcbox.credentials.sealed import Sealer, from_text, load_or_make
 from tcbox.events import Bus
@@ -67,11 +67,13 @@ class Box:
 
     async def _start(self) -> None:
         settings, folder = self.settings, self.folder
+        events.server(settings)  # says what is missing before anything is opened
         enabled = services.enabled(settings)
         database = db.connect(vendors.text(settings.database) or folder.database_url, clock=self.clock)
         self._stack.push_async_callback(database.close)
         await database.start([event_bus.migrations, *(services.migrations(name) for name in enabled)])
         self.front.known = set(enabled)
+        self.front.off = services.switched_off(settings)
         self.port = await self.front.listen(settings.host, settings.port)
         self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
         bus = Bus(database, self.clock)
@@ -89,9 +91,11 @@ class Box:
         )  # fmt: skip
         self.shared = shared
         metrics.show(self.registry, shared)
+        page = landing.handler(lambda: {**self.describe(), "uptime": round(time.monotonic() - self._started)})
+        self.supervisor.add(events.NAME, lambda: events.Events(shared, page))
         for name in enabled:
             services.add(shared, name)
-        self._mount(shared)
+        self._mount(shared, page)
         self._stack.push_async_callback(self.supervisor.stop)
         await self.supervisor.start()
         planted = folder.data / SEEDED  # not told by the keys: a first start may break off after they were made
@@ -112,8 +116,11 @@ class Box:
             "data": str(self.folder.data),
             "defaultData": self.folder.data == places.default_data(os.environ),
             "services": list(self.shared.apis),
+            "switchedOff": services.switched_off(self.settings),
+            "notes": checks.notes(self.settings),
             "workers": self.workers.describe() if self.workers is not None else {},
             "database": f"PostgreSQL at {chosen.rpartition('@')[2]}" if chosen.startswith("postgres") else f"SQLite in {self.folder.database}",
+            "events": events.described(self.settings),
             "ui": f"{self.root_url}/",
             "metrics": f"{self.root_url}/metrics",
             "log": str(self.folder.log_file),
@@ -125,7 +132,7 @@ class Box:
         if self.workers is not None:
             self.workers.start()
 
-    def _mount(self, shared: services.Shared) -> None:
+    def _mount(self, shared: services.Shared, page: Mounted) -> None:
         references = References(shared.apis, shared.exchanges, shared.schemas)
         self.front.mount("/references/", references.handle)
         self.front.mount("/schemas/", references.handle)
@@ -134,11 +141,11 @@ class Box:
         self.front.mount("/__heartbeat__", metrics.heartbeat(shared))
         self.front.mount("/__lbheartbeat__", metrics.lbheartbeat)
         self.front.mount("/__version__", metrics.version)
-        self.front.mount("/", landing.handler(lambda: {**self.describe(), "uptime": round(time.monotonic() - self._started)}))
+        self.front.mount("/", page)
         blobs = services.blob_files(shared)
         if blobs is not None:
             self.front.mount("/blobs/", blobs)
-        control = Control(self._token, {"status": self._status, "restart": self._restart, "advance": self._advance})
+        control = Control(self._token, {"status": self._status, "restart": self._restart, "advance": self._advance, "sign-in": self._sign_in})
         self.front.mount("/instance/", control.handle)
 
     async def _status(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +153,8 @@ class Box:
             "rootUrl": self.root_url,
             "uptime": round(time.monotonic() - self._started, 1),
             "services": self.supervisor.status(),
+            "switchedOff": services.switched_off(self.settings),
+            "notes": checks.notes(self.settings),
             "workers": self.workers.status() if self.workers is not None else {},
         }
 
@@ -153,6 +162,24 @@ class Box:
         started = time.perf_counter()
         await self.supervisor.restart(str(body.get("service", "")))
         return {"milliseconds": (time.perf_counter() - started) * 1000}
+
+    async def _sign_in(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"url": self.sign_in_link()}
+
+    def sign_in_link(self) -> str:
+        """A link that signs the owner in, once, within 10 minutes.
+
+        Raises TcboxError when the instance takes none.
+        """
+        web_server = self.shared.running.get("web-server") if self.shared is not None else None
+        if web_server is None or not web_server.has_links:
+            raise errors.TcboxError(
+                "this instance takes no links that sign in: enable services.web_server, with links: loopback or anywhere, "
+                "or sign in with what 'tcbox env' prints"
+            )
+        here = self.settings.services.web_server.links == "loopback" and self.settings.root_url
+        base = f"http://{_shown(self.settings.host)}:{self.port}" if here else self.root_url
+        return f"{base}/sign-in#{web_server.links.make()}"
 
     async def _advance(self, body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(self.clock, clocks.VirtualClock):

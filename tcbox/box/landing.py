@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tcbox.api.front import Mounted
 
-_PAGES = frozenset({"", "tasks", "groups", "index", "hooks", "worker-manager"})
+_PAGES = frozenset({"", "tasks", "groups", "index", "hooks", "events", "worker-manager", "auth", "secrets", "account", "sign-in", "third-party"})
 """What begins the paths that the page itself makes something of."""
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _HEADERS = {

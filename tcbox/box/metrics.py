@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tcbox
 from tcbox.api import wire
 from tcbox.api.declare import Method
+from tcbox.box import events
 from tcbox.runtime import Histogram, Registry
 from tcbox.runtime.exposed import expose
 from tcbox.runtime.metrics import CONTENT_TYPE, Sample
@@ -42,6 +43,7 @@ class Meter:
 def show(registry: Registry, shared: Shared) -> None:
     """Have the registry show how services, loops and statements are doing."""
     expose(registry, shared.supervisor)
+    events.show(registry, shared)
     stats = shared.database.stats
     registry.computed(
         "tcbox_queries_total", "Named statements run.", ("query",), lambda: [((name,), stat.calls) for name, stat in list(stats.items())], "counter",
@@ -72,7 +74,7 @@ def heartbeat(shared: Shared) -> Mounted:
     """What answers `/__heartbeat__`: 200 when every service is healthy, else 503 with what is wrong."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        faults = {name: faults for name in shared.apis if (faults := shared.supervisor.faults(name))}
+        faults = {name: faults for name in (*shared.apis, events.NAME) if (faults := shared.supervisor.faults(name))}
         try:
             await shared.database.ping()
         except Exception as error:

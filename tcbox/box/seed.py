@@ -1,6 +1,7 @@
-"""What a new instance begins with: the `anonymous` role, by which everybody may read what is public.
+"""What a new instance begins with: the `anonymous` role, by which everybody may read what is public, and the role of all
+who sign in, by which they may make clients for themselves.
 
-It is made once, on the first start; from then on it is the owner's to change.
+They are made once, on the first start; from then on they are the owner's to change.
 """
 
 from __future__ import annotations
@@ -63,13 +64,26 @@ ANONYMOUS = (
 """Reading what is no secret: tasks, their states, and artifacts whose names begin with `public/`."""
 
 
+SIGNED_IN = "login-identity:*"
+OWN_CLIENTS = (
+    "auth:create-client:<..>/*",
+    "auth:delete-client:<..>/*",
+    "auth:disable-client:<..>/*",
+    "auth:enable-client:<..>/*",
+    "auth:reset-access-token:<..>/*",
+    "auth:update-client:<..>/*",
+)
+"""Managing the clients whose ids begin with one's own identity; `<..>` stands for it."""
+SIGNED_IN_DESCRIPTION = "What everybody may do who signs in with a browser: manage clients of their own. Made on the first start; change it as you like."
+
 DESCRIPTION = "What everybody may do without credentials. Made on the first start; change it as you like."
 
 
 async def plant(roles: Roles, by: str) -> None:
-    """Make the anonymous role, unless there is one already.
+    """Make these roles, unless there are such already.
 
     Straight in the service's own rules, not through its API: at a first start nothing else needs schemas yet.
     """
-    with contextlib.suppress(errors.RequestConflict):
-        await roles.create("anonymous", DESCRIPTION, ANONYMOUS, by)
+    for role, description, scopes in (("anonymous", DESCRIPTION, ANONYMOUS), (SIGNED_IN, SIGNED_IN_DESCRIPTION, OWN_CLIENTS)):
+        with contextlib.suppress(errors.RequestConflict):
+            await roles.create(role, description, scopes, by)

@@ -35,12 +35,13 @@ from tcbox.scopes import ScopeSet
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from tcbox.box.events import Events
     from tcbox.services.auth.directory import Directory
     from tcbox.services.auth.service import Service as AuthService
     from tcbox.workers.livelog import LiveLogs
 
 NAMES = tuple(REQUIRES)
-_FOREVER = 2**52
+FOREVER = 2**52
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Shared:
         local_url: by which this machine reaches the instance, whatever its root URL is.
         running: the services as they were last started, by name.
         apis, exchanges: the declarations of those that belong to the instance.
+        events: what lets events out, as it was last started.
     """
 
     settings: Settings
@@ -75,6 +77,7 @@ class Shared:
     running: dict[str, Any] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)
     exchanges: dict[str, Exchanges] = field(default_factory=dict)
+    events: Events | None = None
 
     @property
     def directory(self) -> Directory:
@@ -98,13 +101,19 @@ class Shared:
         def expand(scopes: Iterable[str]) -> ScopeSet:
             return self.directory.expand(scopes)  # looked up at each call: auth may have been started anew
 
-        caller = Success("hawk", own.client_id, _FOREVER, LazyScopes(ScopeSet(own.scopes), expand))
-        return Local(self.front.services.get, lambda: caller)
+        scopes = ScopeSet(own.scopes)  # expanded anew at each call: roles change
+        return Local(self.front.services.get, lambda: Success("hawk", own.client_id, FOREVER, LazyScopes(scopes, expand)))
 
 
 def enabled(settings: Settings) -> list[str]:
     """The services that the settings have on, in the order of their start."""
     return [name for name in NAMES if name == "auth" or getattr(settings.services, package(name)).enabled]
+
+
+def switched_off(settings: Settings) -> dict[str, str]:
+    """The services that the settings have off, with the key that says so."""
+    on = enabled(settings)
+    return {name: f"services.{package(name)}.enabled" for name in NAMES if name not in on}
 
 
 def package(name: str) -> str:
@@ -113,11 +122,12 @@ def package(name: str) -> str:
 
 
 def schema_folders(names: list[str]) -> dict[str, Path]:
-    """Where each service's schemas lie, by the name in its URLs."""
+    """Where the schemas of each service, and of workers' payloads, lie, by the name in their URLs."""
     from tcbox import services
 
     root = Path(services.__file__).parent
-    return {name: root / package(name) / "schemas" for name in names}
+    workers = {"docker-worker": root.parent / "workers/docker/schemas", "generic-worker": root.parent / "workers/host/schemas"}
+    return {**{name: root / package(name) / "schemas" for name in names}, **workers}
 
 
 def migrations(name: str) -> db.Migrations:

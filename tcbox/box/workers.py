@@ -43,7 +43,8 @@ class Workers:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._log = log.get("workers")
-        self._workers = {kind: Worker(_settings(shared, kind)) for kind in KINDS if getattr(shared.settings.workers, kind).enabled}
+        kinds = [kind for kind in KINDS if getattr(shared.settings.workers, kind).enabled] if shared.settings.services.queue.enabled else []
+        self._workers = {kind: Worker(_settings(shared, kind)) for kind in kinds}
 
     def start(self) -> None:
         """Let them begin; those that cannot say why in `status`."""
@@ -136,8 +137,18 @@ def docker_missing(url: str) -> str:
     return ""
 
 
-def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
+def _docker(own: Any) -> dict[str, Any]:
+    same = ("privileged", "memory_mb", "processes", "cpus", "free_disk_mb", "images_mb", "trusted_keys")
+    return {"docker_url": own.url, **{name: getattr(own, name) for name in same}}
+
+
+def _host(own: Any, docker_url: str) -> dict[str, Any]:
     from tcbox.workers.host.resources import Limits
+
+    return {"docker_url": docker_url, "d2g": own.d2g, "free_disk_mb": own.free_disk_mb, "memory": Limits(percent=own.most_memory_percent)}
+
+
+def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     from tcbox.workers.settings import WorkerSettings
 
     chosen = shared.settings.workers
@@ -147,9 +158,7 @@ def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     if kind == "builtin":
         return WorkerSettings(kind=kind, folder=folder, worker_id="builtin", grace_ms=grace, instance=instance, capacity=16)
     own = getattr(chosen, kind)
-    extra: dict[str, Any] = {"docker_url": chosen.docker.url}
-    if kind == "host":
-        extra |= {"d2g": own.d2g, "free_disk_mb": own.free_disk_mb, "memory": Limits(percent=own.most_memory_percent)}
+    extra = _docker(own) if kind == "docker" else _host(own, chosen.docker.url)
     return WorkerSettings(
         kind=kind, folder=folder, worker_id=kind, grace_ms=grace, instance=instance, root_url=shared.root_url,
         task_queue_id=own.queue, capacity=own.capacity, serve=tuple(own.serve), keep_caches=not shared.ephemeral, **extra,

@@ -19,11 +19,16 @@ def render(info: dict[str, Any], *, foreground: bool = False) -> str:
 def _rows(info: dict[str, Any], foreground: bool) -> Iterator[tuple[str, str]]:
     which = "" if info["defaultData"] else f" --data {shlex.quote(info['data'])}"
     yield "services", ", ".join(info["services"])
+    for index, note in enumerate(info["notes"]):
+        yield "" if index else "note", style.warn(note)
     for index, text in enumerate([_worker(kind, text) for kind, text in info["workers"].items()] or ["none"]):
         yield "" if index else "workers", text
     yield "database", info["database"]
+    yield "events", info["events"]
     yield "state", info["data"] + (" (removed at the end)" if info["ephemeral"] else " (kept)")
     yield "UI", info["ui"]
+    if info.get("signIn"):
+        yield "sign in", f"{info['signIn']}  {style.dim(f'(once, within 10 minutes; tcbox ui{which} makes another)')}"
     yield "metrics", info["metrics"]
     yield "API", f"{info['rootUrl']}/references/manifest.json"
     yield "connect", f'eval "$(tcbox env{which})"'

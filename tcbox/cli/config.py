@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from tcbox import config, errors
+from tcbox.config import checks
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,8 @@ def _check(args: argparse.Namespace) -> int:
         raise config.ConfigError(list(faults))
     else:
         print(f"{path}: no mistakes" if path is not None else "there is no tcbox.yml here: the defaults are in force, and have no mistakes")
+        for note in checks.notes(config.load(path)):
+            print(f"note: {note}")
     return 1 if faults else 0
 
 

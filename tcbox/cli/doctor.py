@@ -46,7 +46,7 @@ def examine(path: Path | None, data: Path | None) -> Iterator[Finding]:
     place = instances.Instance(settings.data)
     patient = finding.Patient(settings, place, place.find_running())
     checks: list[Callable[[Patient], Iterator[Finding]]] = [
-        machine.python, machine.clock, machine.temporary, folder.place, folder.user, database.database, keys.keys, network.port, machine.docker,
+        machine.python, machine.clock, machine.temporary, folder.place, folder.user, database.database, keys.keys, network.port, network.broker, machine.docker,
         remains.remains,
     ]  # fmt: skip
     for check in checks:

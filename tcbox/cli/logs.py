@@ -15,7 +15,7 @@ from tcbox import errors
 from tcbox.cli import connect
 from tcbox.config import instance as instances
 
-_PARTS = {"auth", "object", "secrets", "queue", "box", "supervisor", "workers"}
+_PARTS = {"auth", "object", "secrets", "queue", "events", "box", "supervisor", "workers"}
 """Parts that are no mistake to ask for, though they may have logged nothing yet."""
 
 

@@ -48,6 +48,8 @@ def _print(found: instances.Running, status: dict[str, object]) -> None:
         print(f"  {style.mark(good)} {name:<10} {service['state']}")
         for line in [*service["faults"], *service.get("notes", ())]:
             print(f"      {line}")
+    for note in status["notes"]:  # type: ignore[attr-defined]
+        print(f"  {style.warn('-')} {note}")
     for name, worker in workers.items():
         good = worker["state"] == "running"
         why = f": {worker['why']}" if worker["why"] else ""

@@ -10,9 +10,10 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tcbox import clock as clocks
 from tcbox import config, errors, ids, log
@@ -21,6 +22,9 @@ from tcbox.cli.config import chosen
 from tcbox.cli.ending import Ended, Ending, hold, release
 from tcbox.config.instance import Instance
 from tcbox.runtime import tuning
+
+if TYPE_CHECKING:
+    from tcbox.box import Box
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _READY = "TCBOX_READY"
@@ -36,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ephemeral", action="store_true", help="a temporary folder and any free port; everything is removed at the end")
     parser.add_argument("--detach", action="store_true", help="return when it is ready, and let it run in the background")
     parser.add_argument("--virtual-time", action="store_true", help="with --ephemeral: a clock that can be moved")
+    parser.add_argument("--while-stdin", action="store_true", help="end when standard input closes, for programs that start an instance of their own")
     parser.add_argument("--json", action="store_true", help="print one JSON object for scripts when it is ready")
 
 
@@ -45,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     began = float(told[1]) if len(told) > 1 else _process_start()
     if args.virtual_time and not args.ephemeral:
         raise errors.TcboxError("--virtual-time goes with --ephemeral: a clock that was moved would confuse a lasting instance")
+    if args.while_stdin and args.detach:
+        raise errors.TcboxError("--while-stdin goes without --detach: an instance in the background has no standard input")
     if args.ephemeral and args.data is not None:
         raise errors.TcboxError("--ephemeral uses a folder of its own: leave out --data, or leave out --ephemeral to keep the state")
     overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data}
@@ -97,6 +104,9 @@ class Run:
         return self._serve(self._show, quiet=False)
 
     def _show(self, info: dict[str, Any]) -> None:
+        link = info.pop("signIn", "")
+        if link and sys.stdout.isatty() and not self._args.json:
+            info["signIn"] = link  # for the eyes of who started it, never for what collects output
         print(json.dumps(info, indent=2) if self._args.json else banner.render(info, foreground=not self._args.detach), flush=True)
 
     def detached(self, *, anew: bool) -> int:
@@ -209,6 +219,13 @@ class Run:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(self._instance(ready, ending))
 
+    def _link(self, box: Box) -> str:
+        """What signs the owner in, to be shown on a terminal alone."""
+        try:
+            return "" if self._args.json else box.sign_in_link()
+        except errors.TcboxError:
+            return ""
+
     def _leave_nothing(self) -> None:
         """Remove what an ephemeral instance has made."""
         if self._args.ephemeral:
@@ -231,14 +248,23 @@ class Run:
                 access_token=own.access_token, started=clocks.SystemClock().now(), ephemeral=self._args.ephemeral,
             )  # fmt: skip
             ready_after = _uptime() - self._began
-            ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral})
+            ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral, "signIn": self._link(box)})
             box.start_workers()
             tuning.after_start()
+            if self._args.while_stdin:
+                threading.Thread(target=_until_stdin_closes, name="standard input", daemon=True).start()
             await ending.wait()
         finally:
             await box.stop()
             self._folder.withdraw()
         return 0
+
+
+def _until_stdin_closes() -> None:
+    """Ask this process to end as soon as whoever holds the other end of its standard input has let it go."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _place(error: OSError, data: Path) -> str:

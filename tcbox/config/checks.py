@@ -11,7 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
+from tcbox.config.services.github import Github
 from tcbox.config.services.notify import Notify
+from tcbox.config.services.web_server import WebServer
 from tcbox.config.settings import Blobs, Settings
 
 REQUIRES: dict[str, tuple[str, ...]] = {
@@ -24,8 +26,48 @@ REQUIRES: dict[str, tuple[str, ...]] = {
     "notify": ("auth",),
     "hooks": ("auth", "queue"),
     "worker-manager": ("auth", "queue"),
+    "github": ("auth", "queue"),
+    "web-server": ("auth",),
 }
 """Which other services each one needs."""
+
+MISSES: dict[str, dict[str, str]] = {
+    "queue": {
+        "index": "tasks with routes that begin with index. are not found by these names",
+        "notify": "tasks with routes that begin with notify. send no mail and no messages",
+        "worker-manager": "the runs of workers that are gone end when their claims do, not at once",
+        "github": "what becomes of tasks is not shown on GitHub",
+    },
+    "hooks": {
+        "notify": "nobody gets mail about a hook that fails",
+    },
+    "notify": {
+        "queue": "no message is sent about a task by its routes",
+    },
+    "worker-manager": {
+        "queue": "pools do not grow with the tasks that wait, for nothing counts these",
+        "notify": "nobody gets mail about the errors of a worker pool",
+        "secrets": "workers that come up get no secrets of their pool",
+    },
+    "github": {
+        "queue": "pushes and pull requests create no tasks",
+        "hooks": "what .taskcluster.yml says of hooks is not triggered",
+    },
+    "web-server": {
+        "queue": "there are no profiles of tasks and groups, and pages of tasks are empty",
+        "index": "the pages of the index are empty",
+        "hooks": "the pages of hooks are empty",
+        "secrets": "the pages of secrets are empty",
+        "worker-manager": "the pages of worker pools are empty",
+    },
+    "workers": {
+        "queue": "the workers inside do not run, for they take their tasks from it",
+        "purge-cache": "the workers inside purge no cache on request",
+        "index": "tasks of the workers inside cannot use images and files that are named by the index",
+        "secrets": "tasks cannot fetch secrets through the workers' proxy",
+    },
+}
+"""What each one goes without when another is switched off that it does not strictly need; `workers` are those inside."""
 
 _PROVIDER = re.compile(r"[a-zA-Z0-9_-]{1,38}")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -51,7 +93,9 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _workers(settings, given)
     yield from _blobs(settings.blobs)
     yield from _auth(settings.services.auth)
+    yield from _web_server(settings.services.web_server)
     yield from _key(settings)
+    yield from _github_app(settings.services.github)
     yield from _providers(settings)
     yield from _notify(settings.services.notify)
 
@@ -62,6 +106,18 @@ def _services(settings: Settings) -> Iterator[Clash]:
         for need in needs:
             if on[name] and not on[need]:
                 yield Clash(f"services.{need.replace('-', '_')}.enabled", "true", "false", f"{name} needs {need}: switch {name} off too, or leave {need} on")
+
+
+def notes(settings: Settings) -> list[str]:
+    """In words, what goes missing because of services that are switched off."""
+    on = {name: getattr(getattr(settings.services, name.replace("-", "_")), "enabled", True) for name in REQUIRES}
+    present = {**on, "workers": any(getattr(settings.workers, kind).enabled for kind in ("docker", "host", "builtin"))}
+    made = []
+    for off in (name for name, runs in on.items() if not runs):
+        lost = [what[off] for name, what in MISSES.items() if off in what and present.get(name) and off not in REQUIRES.get(name, ())]
+        key = f"services.{off.replace('-', '_')}.enabled"
+        made.append(f"{off} is switched off ({key})" + (": " + "; ".join(lost) if lost else ""))
+    return made
 
 
 def _workers(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]:
@@ -144,6 +200,31 @@ def _github(github: GithubTokens) -> Iterator[Clash]:
             yield Clash(key, "a name of letters, digits, dashes and underscores", repr(name))
         if "PRIVATE KEY-----" not in app.private_key.reveal():
             yield Clash(f"{key}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
+
+
+def _github_app(github: Github) -> Iterator[Clash]:
+    section = "services.github"
+    values = {"app_id": github.app_id, "private_key": github.private_key, "webhook_secrets": "".join(github.webhook_secrets)}
+    yield from _together(section, values)
+    if github.app_id and not (github.app_id.isascii() and github.app_id.isdecimal()):
+        yield Clash(f"{section}.app_id", "the number of a GitHub App", repr(github.app_id))
+    if github.private_key and "PRIVATE KEY-----" not in github.private_key.reveal():
+        yield Clash(f"{section}.private_key", "a private key in PEM", "a text of another form", "refer to the file: ${file:path}")
+
+
+def _web_server(web: WebServer) -> Iterator[Clash]:
+    yield from _together("services.web_server.github", {"client_id": web.github.client_id, "client_secret": web.github.client_secret})
+    seen: set[str] = set()
+    for index, tool in enumerate(web.registered_clients):
+        key = f"services.web_server.registered_clients.{index}"
+        if tool.client_id in seen:
+            yield Clash(f"{key}.client_id", "each id once", f"{tool.client_id} a second time", "remove one of them")
+        seen.add(tool.client_id)
+        if not tool.redirect_uri:
+            yield Clash(f"{key}.redirect_uri", "at least one address", "none", "say where users are sent back to")
+        for place, scope in enumerate(tool.scope):
+            if not scope or not all("!" <= letter <= "~" for letter in scope):
+                yield Clash(f"{key}.scope.{place}", "a scope of printable ASCII without spaces", repr(scope), "a request lists scopes with spaces between them")
 
 
 def _key(settings: Settings) -> Iterator[Clash]:

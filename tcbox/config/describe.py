@@ -49,7 +49,7 @@ def _shown(value: Any) -> Any:
         return value.shown
     if isinstance(value, Path):
         return str(value)
-    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+    return [_shown(each) for each in value] if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def json_schema() -> dict[str, Any]:

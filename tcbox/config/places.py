@@ -16,6 +16,11 @@ def known_instances(env: Mapping[str, str]) -> Path:
     return _base(env, "XDG_STATE_HOME", ".local/state") / "tcbox" / "instances"
 
 
+def run_caches(env: Mapping[str, str]) -> Path:
+    """The folder of what runs of projects keep for later ones."""
+    return _base(env, "XDG_CACHE_HOME", ".cache") / "tcbox" / "run"
+
+
 def _base(env: Mapping[str, str], variable: str, below_home: str) -> Path:
     given = env.get(variable, "")
     if given.startswith("/"):  # the specification has relative paths ignored

@@ -110,8 +110,6 @@ class Reader:
         return {name: value for name, value in values.items() if value is not BAD}
 
     def _choice(self, choices: tuple[str, ...], value: str, node: Node, key: str) -> Any:
-        if key == "events":
-            return self._wrong(node, key, "local", repr(masked(value)), "this version delivers events within the process only: leave the key out")
         return self._wrong(node, key, " or ".join(choices), repr(value), guesses.meant(value, choices))
 
     def _scalar(self, kind: type, node: Node, key: str, bound: Any) -> Any:

@@ -16,7 +16,24 @@ from tcbox.config import places
 from tcbox.config.section import section
 from tcbox.config.services import Services
 from tcbox.config.services.worker_manager import Provider
-from tcbox.config.values import Address, BlobsUrl, Count, DatabaseUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
+from tcbox.config.values import (
+    Address,
+    Amount,
+    BlobsUrl,
+    Count,
+    DatabaseUrl,
+    EventsUrl,
+    HttpUrl,
+    Port,
+    Processors,
+    PublicKey,
+    RootUrl,
+    Seconds,
+    Secret,
+    TaskQueue,
+    TaskQueues,
+    Url,
+)
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
@@ -94,6 +111,31 @@ class Docker:
 
     url: str = "unix:///var/run/docker.sock"
     """Where the Docker engine listens, as a `unix://` or `tcp://` address. Default: unix:///var/run/docker.sock."""
+
+    privileged: bool = False
+    """Whether tasks with the scope may have privileged containers. Default: false. Such a task can do anything to the
+    machine on which the engine runs."""
+
+    memory_mb: Amount = 0
+    """Most memory of one container, in MB. Default: 0, nine tenths of the engine's machine. A task that wants more fails."""
+
+    processes: Amount = 4096
+    """Most processes and threads of one container; 0 for no limit. Default: 4096."""
+
+    cpus: Processors = 0.0
+    """Most processors of one container, such as 1.5; 0 for all of them. Default: 0."""
+
+    free_disk_mb: Amount = 2000
+    """How much must be free where tasks' files and the engine's lie, in MB. Default: 2000. While less is, images and
+    caches that no task uses are removed, and no task is claimed."""
+
+    images_mb: Amount = 40000
+    """How much the images that the worker brought into the engine may take between tasks, in MB. Default: 40000. Those
+    used longest ago are removed; images that were there before never are."""
+
+    trusted_keys: tuple[PublicKey, ...] = ()
+    """Public ed25519 keys, in base64. Default: none. With any, tasks with `chainOfTrust` run only in images whose own
+    chain of trust is signed by one of them, or by this worker."""
 
 
 @section
@@ -182,8 +224,10 @@ class Settings:
     """`postgresql://user:password@host/name`, or `sqlite:///path/to/tcbox.db`; give the password by reference. Default:
     SQLite in the data folder."""
 
-    events: Literal["local"] = "local"
-    """How events travel. Default: local. This version delivers them within the process only, and takes no AMQP server."""
+    events: EventsUrl = Url("local")
+    """`amqp://user:password@host:port/vhost`, or `amqps://`: a RabbitMQ server to which events are published too, as Pulse
+    messages, and where hooks can be bound to exchanges of other systems; give the password by reference. Default: local,
+    within the process and at `/events` alone."""
 
     blobs: Blobs = field(default_factory=Blobs)
     """Where the bytes of artifacts and objects are kept."""

@@ -77,6 +77,9 @@ class Form:
 
 Address = Annotated[str, Form(r"[^\s/]+", "an address such as 127.0.0.1, or a host name")]
 Count = Annotated[int, Range(1, 2**31 - 1)]
+Amount = Annotated[int, Range(0, 2**31 - 1)]
+Processors = Annotated[float, Range(0, 10_000)]
+PublicKey = Annotated[str, Form(r"[A-Za-z0-9+/]{43}=", "a public ed25519 key of 32 bytes in base64, as chain-of-trust.pub has it")]
 Port = Annotated[int, Range(0, 65535)]
 Seconds = Annotated[float, Range(0, 86400)]
 HttpUrl = Annotated[str, Form(r"https?://[^\s/?#]+[^\s?#]*", "a URL such as https://host/path")]
@@ -86,5 +89,16 @@ TaskQueues = Annotated[str, Form(r"[a-zA-Z0-9_*-]+/[a-zA-Z0-9_*-]+|\*", "a task 
 ClientId = Annotated[str, Form(r"static/[A-Za-z0-9!@/:.+|_-]+", "an id that begins with static/, of letters, digits and !@/:.+|_-")]
 AccessToken = Annotated[Secret, Form(r"[a-zA-Z0-9_-]{22,66}", "22 to 66 letters, digits, dashes and underscores, as `openssl rand -hex 32` makes them")]
 DatabaseUrl = Annotated[Url, Form(r"sqlite:///.+|(postgresql|postgres)://.+/.+", "postgresql://user:password@host/name, or sqlite:///path/to/tcbox.db")]
+EventsUrl = Annotated[Url, Form(r"local|amqps?://[^\s/?#]+(/[^\s?#/]*)?(\?[^\s#]*)?", "local, or amqp://user:password@host:port/vhost")]
 BlobsUrl = Annotated[Url, Form(r"s3://[^/\s?]+(/[^\s]*)?|file:///.*", "s3://bucket/prefix, or file:///path/to/folder")]
 Version = Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", "a release such as 1.2.1")]
+ToolId = Annotated[str, Form(r"[A-Za-z0-9!@:.+|_-]{1,100}", "a name of letters, digits and !@:.+|_-")]
+RedirectUri = Annotated[str, Form(r"https?://[^\s/?#@\\]+([/?][^\s#\\]*)?", "a URL such as https://tool.example.com/back, without a fragment")]
+Duration = Annotated[
+    str,
+    Form(
+        r"(?=.*[0-9])\s*(\d{1,6}\s*y(ears?|r)?)?\s*(\d{1,6}\s*mo(nths?)?)?\s*(\d{1,6}\s*w(eeks?|k)?)?\s*(\d{1,6}\s*d(ays?)?)?"
+        r"\s*(\d{1,6}\s*h(ours?|r)?)?\s*(\d{1,6}\s*m(in(utes?)?)?)?\s*(\d{1,6}\s*s(ec(onds?)?)?)?\s*",
+        "a duration such as 30 days or 12h",
+    ),
+]

@@ -1,6 +1,7 @@
 """What services announce: exchanges as published, an outbox in the database, and delivery to subscribers."""
 
-from tcbox.events.bus import Bus, Event, Handler, Message
+from tcbox.events.bus import Bus, Message
+from tcbox.events.event import Event, Handler
 from tcbox.events.exchanges import Exchange, Exchanges, Key
 from tcbox.events.topics import Binding
 

@@ -11,37 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from tcbox import clock as clocks
 from tcbox import db, log
+from tcbox.events.event import Event, Handler
 from tcbox.events.exchanges import Exchange
-from tcbox.events.tail import BATCH, Tail, sql
+from tcbox.events.tail import BATCH, PUBLISHED, Tail, sql
 from tcbox.events.topics import Binding
 
 migrations = db.migrations(Path(__file__).parent / "sql" / "migrations", "events")
 
 RETENTION = 1 * clocks.HOUR
 KEPT_UNSEEN = 30 * clocks.DAY
+OWN = "exchange/taskcluster-"
+"""How the names of the instance's own exchanges begin."""
 _EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A delivered message."""
-
-    id: int
-    exchange: str
-    routing_key: str
-    cc: tuple[str, ...]
-    payload: Any
-    time: int
 
 
 class Message(NamedTuple):
@@ -59,7 +50,23 @@ class Message(NamedTuple):
     routes: Sequence[str] = ()
 
 
-Handler = Callable[[Event], Awaitable[None]]
+class Far(Protocol):
+    """Where exchanges of other systems are reached.
+
+    Implementers must set a subscription up as soon as they can, and must not wait for it.
+    """
+
+    async def subscribe(self, name: str, bindings: Sequence[Binding], handler: Handler, *, durable: bool) -> None:
+        """Have messages that these bindings take handed over, one after another; a subscription that is there is bound anew."""
+        ...
+
+    async def unsubscribe(self, name: str) -> None:
+        """Hand over nothing more; does nothing when there is no such subscription."""
+        ...
+
+    def forgotten(self) -> None:
+        """Told that the database says of a queue that it is to be deleted."""
+        ...
 
 
 @dataclass(eq=False)
@@ -102,6 +109,17 @@ class Bus:
         self._log = log.get("events")
         self._tail = Tail(database)
         self._subscriptions: dict[str, Subscription] = {}
+        self._far: Far | None = None
+
+    async def reach(self, far: Far | None) -> None:
+        """Give it a way to the exchanges of other systems; without one, bindings to these have no effect."""
+        self._far = far
+        for subscription in list(self._subscriptions.values()):
+            await self._subscribe_far(subscription)
+
+    def without_effect(self, bindings: Iterable[Binding]) -> list[Binding]:
+        """Those of the bindings that bring nothing: to exchanges of other systems, while there is no AMQP server."""
+        return [binding for binding in bindings if foreign(binding.exchange)] if self._far is None else []
 
     async def publish(self, tx: db.Tx, exchange: Exchange, message: Any, *, routes: Iterable[str] = (), **key: Any) -> None:
         """Write a message into the outbox, in the transaction whose change it announces.
@@ -127,11 +145,31 @@ class Bus:
                 await tx.execute(
                     sql.add_event, exchange=exchange.address, routing_key=exchange.routing_key(key), cc=_cc(routes), payload=payload, created=tx.now
                 )
-        tx.after_commit(self._tail.wake)
+        tx.after_commit(self._published)
+
+    def _published(self) -> None:
+        self._tail.wake()
+        self._db.signal(PUBLISHED, "")
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
         """The messages that follow an id, in order."""
         return [_event(row) for row in await self._tail.read(after, limit)]
+
+    def rows(self, after: int) -> AsyncGenerator[Sequence[db.Row], None]:
+        """All messages after an id, as they stand in the outbox, in batches that are never empty; without an end."""
+        return self._tail.follow(after)
+
+    async def read_rows(self, after: int, limit: int = BATCH) -> Sequence[db.Row]:
+        """The messages that follow an id, as they stand in the outbox, in order."""
+        return await self._tail.read(after, limit)
+
+    async def removed(self) -> int:
+        """The id of the newest message that was removed, 0 when none was."""
+        return int(await self._db.value(sql.get_removed) or 0)
+
+    async def first_id(self) -> int:
+        """The id of the oldest message that is kept, 0 when none is."""
+        return int(await self._db.value(sql.first_event) or 0)
 
     async def last_id(self) -> int:
         """The id of the newest message that can be read, 0 before the first."""
@@ -143,11 +181,16 @@ class Bus:
         A handler that raises gets the same message again, with growing pauses. A durable subscriber goes on where
         it stood when the process ended; a new one starts with what is published from now on.
 
+        Messages of the instance's own exchanges come from the outbox. Those of other systems' come from the AMQP server,
+        by a queue of the subscription's name, in which they wait while the process does not run; without such a server
+        these bindings have no effect, which the log says.
+
         Raises ValueError when there is a subscription of this name already.
         """
         if name in self._subscriptions:
             raise ValueError(f"there is a subscription {name} already: unsubscribe it first, or choose another name")
         subscription = Subscription(name, tuple(bindings), handler, durable)
+        await self._subscribe_far(subscription)
         stored = await self._db.value(sql.get_position, name=name) if durable else None
         subscription.position = subscription.saved = int(stored) if stored is not None else await self.last_id()
         if durable and stored is None:
@@ -158,11 +201,30 @@ class Bus:
 
     async def rebind(self, subscription: Subscription, bindings: Iterable[Binding]) -> None:
         """Change which messages a subscription gets, from the one on that follows the one it is handling."""
-        subscription.bindings = tuple(bindings)
+        before, subscription.bindings = subscription.bindings, tuple(bindings)
+        if [b for b in before if foreign(b.exchange)] != [b for b in subscription.bindings if foreign(b.exchange)]:
+            await self._subscribe_far(subscription)
+
+    async def _subscribe_far(self, subscription: Subscription) -> None:
+        """Have the AMQP server's side be as the bindings are now."""
+        far = [binding for binding in subscription.bindings if foreign(binding.exchange)]
+        if self._far is not None and far:
+            await self._far.subscribe(subscription.name, far, subscription.handler, durable=subscription.durable)
+        elif self._far is not None:
+            await self._far.unsubscribe(subscription.name)
+            if subscription.durable and await self._db.value(sql.get_queue, name=subscription.name) is not None:
+                await self._forget_queue(subscription.name)
+        for binding in self.without_effect(far):
+            self._log.warning(
+                "the binding of %s to %s has no effect: events of other systems need an AMQP server, and `events` in the configuration names none",
+                subscription.name, binding.exchange,
+            )  # fmt: skip
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop delivering; a durable subscriber's position is kept."""
         self._subscriptions.pop(subscription.name, None)
+        if self._far is not None:
+            await self._far.unsubscribe(subscription.name)
         if subscription.task is not None:
             subscription.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -171,15 +233,25 @@ class Bus:
             await self._save(subscription)
 
     async def forget(self, name: str) -> None:
-        """Give up a durable subscriber's position; messages are no longer kept for it."""
+        """Give up a durable subscriber, which must not run: messages are no longer kept for it, here or on an AMQP server."""
 
         async def remove(tx: db.Tx) -> None:
             await tx.execute(sql.remove_position, name=name)
 
         await self._db.transaction(remove)
+        await self._forget_queue(name)
+
+    async def _forget_queue(self, name: str) -> None:
+        async def forget(tx: db.Tx) -> None:
+            await tx.execute(sql.forget_queue, name=name)
+
+        await self._db.transaction(forget)
+        if self._far is not None:
+            self._far.forgotten()
 
     async def close(self) -> None:
         """Stop all deliveries."""
+        self._tail.close()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 
@@ -248,10 +320,20 @@ class Bus:
 
     async def _expire_some(self, tx: db.Tx, now: int) -> int:
         slowest = await tx.value(sql.slowest_position)
-        return await tx.execute(
-            sql.expire_events, before=now - self._retention, until=2**62 if slowest is None else slowest,
-            abandoned=now - self._kept_unseen, limit=_EXPIRED_AT_ONCE,
-        )  # fmt: skip
+        which = {
+            "before": now - self._retention, "until": 2**62 if slowest is None else slowest,
+            "abandoned": now - self._kept_unseen, "limit": _EXPIRED_AT_ONCE,
+        }  # fmt: skip
+        newest = await tx.value(sql.last_expired, **which)
+        if newest is None:
+            return 0
+        await tx.execute(sql.save_removed, id=newest)
+        return await tx.execute(sql.expire_events, **which)
+
+
+def foreign(exchange: str) -> bool:
+    """Whether an exchange is another system's, since it has not the name of one of Taskcluster's services."""
+    return not exchange.startswith(OWN)
 
 
 def _cc(routes: Sequence[str]) -> str:

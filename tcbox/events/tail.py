@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
 from tcbox import db
@@ -12,6 +12,8 @@ from tcbox import db
 sql = db.load(Path(__file__).parent / "sql", "events")
 
 BATCH = 500
+PUBLISHED = "events.published"
+"""The topic of signals between processes: that there are new messages."""
 POLL = 1.0
 """Seconds between two looks for what other processes published."""
 _SOON = 0.02  # seconds until the next look when a message is announced, but held back by a transaction under way
@@ -26,6 +28,13 @@ class Tail:
         self._rows: list[db.Row] = []
         self._after = 0
         self._followers: set[asyncio.Event] = set()
+        self._unlisten: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        """Hear no more from other processes."""
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
 
     def wake(self) -> None:
         """Tell all followers that there is more."""
@@ -38,6 +47,8 @@ class Tail:
 
     async def follow(self, after: int) -> AsyncGenerator[Sequence[db.Row], None]:
         """All messages after an id, as they come, in batches that are never empty; without an end."""
+        if self._unlisten is None:
+            self._unlisten = self._db.listen(PUBLISHED, lambda _: self.wake())
         announced = asyncio.Event()
         self._followers.add(announced)
         pause = POLL

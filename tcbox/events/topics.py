@@ -6,7 +6,7 @@ Source: AMQP 0-9-1, topic exchanges.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,8 +26,30 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def matches(pattern: str, routing_key: str) -> bool:
-    """Whether the pattern takes the routing key."""
+    """Whether the pattern takes the routing key.
+
+    Patterns come from anybody. With more than one `#` a regular expression may try very many ways, so these go by words.
+    """
+    if pattern.count("#") > 1:
+        return _by_words(pattern.split("."), routing_key.split("."))
     return _compiled(pattern).fullmatch(routing_key) is not None
+
+
+def _by_words(pattern: Sequence[str], key: Sequence[str]) -> bool:
+    """The same, never taking more steps than the product of both lengths: only the last `#` is ever tried anew."""
+    at, word, hash_at, hash_word = 0, 0, -1, 0
+    while word < len(key):
+        if at < len(pattern) and pattern[at] == "#":
+            hash_at, hash_word = at, word
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("*", key[word]):
+            at, word = at + 1, word + 1
+        elif hash_at >= 0:
+            hash_word += 1
+            at, word = hash_at + 1, hash_word
+        else:
+            return False
+    return all(each == "#" for each in pattern[at:])
 
 
 @dataclass(frozen=True, slots=True)

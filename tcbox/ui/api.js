@@ -1,6 +1,7 @@
 // Calls of the instance's API, signed when someone has signed in, and the refusals that come back.
 
 import * as hawk from "./hawk.js";
+import * as sessions from "./session.js";
 
 const STORED = "tcbox.credentials";
 
@@ -13,7 +14,10 @@ export class Refusal extends Error {
   }
 }
 
-/** The credentials of this tab: {clientId, accessToken, certificate?}, or null. */
+/**
+ * The credentials of this tab, or null: {clientId, accessToken, certificate?}, and, when they come from a sign-in that the
+ * instance knows, {session, expires}.
+ */
 export function credentials() {
   try {
     return JSON.parse(sessionStorage.getItem(STORED));
@@ -29,8 +33,59 @@ export async function signIn(given) {
   sessionStorage.setItem(STORED, JSON.stringify(given));
 }
 
-export function signOut() {
+const tabs = new BroadcastChannel("tcbox.sign-in");
+
+/** Forget the credentials of this tab, and end the sign-in that they come from, in all tabs. */
+export async function signOut() {
+  const known = credentials();
   sessionStorage.removeItem(STORED);
+  if (!known?.session) return;
+  tabs.postMessage("out");
+  await sessions.login("POST", "logout");
+}
+
+tabs.onmessage = () => {
+  if (!credentials()?.session) return;
+  sessionStorage.removeItem(STORED);
+  dispatchEvent(new Event("signed-out"));
+};
+
+/** The credentials for the next call; those of a sign-in are renewed before they end. */
+export async function current() {
+  const known = credentials();
+  if (!known?.session || Date.parse(known.expires) - Date.now() > 60_000) return known;
+  return renewed();
+}
+
+let renewing = null;
+
+/** New credentials of the sign-in that the browser has; null when it has none any more. */
+export function renewed() {
+  renewing ??= renew().finally(() => { renewing = null; });
+  return renewing;
+}
+
+async function renew() {
+  try {
+    const made = { ...await sessions.login("POST", "credentials"), session: true };
+    sessionStorage.setItem(STORED, JSON.stringify(made));
+    return made;
+  } catch (refusal) {
+    if (refusal.status !== 401) throw refusal;
+    sessionStorage.removeItem(STORED);
+    dispatchEvent(new Event("signed-out"));
+    return null;
+  }
+}
+
+/** Find out, once a page, who is signed in with this browser and how one can; what fails here is told by `session.js`. */
+export async function restore() {
+  const found = await sessions.find();
+  const known = credentials();
+  if (known && !known.session) return;
+  if (!found.session) sessionStorage.removeItem(STORED);
+  else if (hawk.unable()) throw new Refusal(0, "NoSignature", hawk.unable());
+  else if (known?.clientId !== found.session.clientId || Date.parse(known.expires) - Date.now() < 60_000) await renewed();
 }
 
 /** A path whose inserted parts are encoded. */
@@ -45,13 +100,14 @@ export function address(service, route, query = {}) {
   return url;
 }
 
-/** Call an API method and give the reply's JSON. Throws Refusal. */
-export async function call(method, service, route, { body, query, as = credentials() } = {}) {
+/** Call an API method and give the reply's JSON, or with `raw` its text; `text` is a body that is JSON already. Throws Refusal. */
+export async function call(method, service, route, { body, text = body === undefined ? undefined : JSON.stringify(body), query, as, raw = false } = {}) {
   const url = address(service, route, query);
-  const text = body === undefined ? undefined : JSON.stringify(body);
+  const who = as ?? await current();
   const headers = text === undefined ? {} : { "Content-Type": "application/json" };
-  if (as) headers.Authorization = await hawk.header(as, method, url, text);
-  return read(await reach(url, { method, headers, body: text, credentials: "omit", cache: "no-store" }));
+  if (who) headers.Authorization = await hawk.header(who, method, url, text);
+  const reply = await reach(url, { method, headers, body: text, credentials: "omit", cache: "no-store" });
+  return raw && reply.ok ? reply.text() : read(reply);
 }
 
 /** All items of a list that comes in pages; `found` is shown each page. */
@@ -74,7 +130,7 @@ export async function plain(route) {
 
 /** An address under which the browser can GET what the caller may see. */
 export async function readable(url) {
-  const who = credentials();
+  const who = await current();
   return who ? hawk.presigned(who, url) : String(url);
 }
 
@@ -85,7 +141,7 @@ export async function download(url, signal) {
   return reply;
 }
 
-async function reach(url, options) {
+export async function reach(url, options) {
   try {
     return await fetch(url, options);
   } catch (error) {
@@ -94,7 +150,7 @@ async function reach(url, options) {
   }
 }
 
-async function read(reply) {
+export async function read(reply) {
   const text = await reply.text();
   let json = null;
   try {

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { clear, told } from "./notices.js";
+import * as session from "./session.js";
 
 const ID = /[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]/;
 const byId = (id) => document.getElementById(id);
@@ -11,6 +12,16 @@ async function page() {
   const main = byId("main");
   const [kind, id, ...rest] = location.pathname.split("/").filter(Boolean).map(decodeURIComponent);
   if (kind === undefined) return (await import("./start.js")).start(main);
+  if (kind === "auth" && id === "clients") return (await import("./clients.js")).clients(main, rest[0]);
+  if (kind === "auth" && id === "roles") return (await import("./roles.js")).roles(main, rest[0]);
+  if (kind === "secrets") return (await import("./secrets.js")).secrets(main, id);
+  if (kind === "account") return (await import("./account.js")).account(main);
+  if (kind === "third-party") return (await import("./consent.js")).consent(main);
+  if (kind === "sign-in") return (await import("./session.js")).byLink(main);
+  if (kind === "groups" && rest[0] === "profiler") return (await import("./profiler.js")).groupProfile(main, id);
+  if (id === "groups" && rest[1] === "profiler") return (await import("./profiler.js")).groupProfile(main, rest[0]);
+  if (kind === "tasks" && rest[0] === "profiler") return (await import("./profiler.js")).taskProfile(main, id);
+  if (kind === "events") return (await import("./events.js")).events(main);
   if (kind === "index" || id === "index") return (await import("./browse.js")).browse(main, (kind === "index" ? [id ?? "", ...rest] : rest).filter(Boolean).join("."));
   if (kind === "hooks") return (await import("./hooks.js"))[rest.length ? "hook" : "hooks"](main, id, rest.join("/"));
   if (kind === "worker-manager" && id === undefined) return (await import("./pools.js")).pools(main);
@@ -42,13 +53,19 @@ async function open(event) {
 function who() {
   const signed = api.credentials();
   const act = signed ? leave : () => byId("sign-in").showModal();
-  const name = signed && el("span", { class: "client", title: signed.clientId }, signed.clientId);
+  const name = signed && el("a", { class: "client", href: "/account", title: `${signed.clientId}: what you may do, and until when` }, signed.clientId);
   byId("who").replaceChildren(...[name, el("button", { type: "button", onclick: act }, signed ? "Sign out" : "Sign in")].filter(Boolean));
 }
 
 function leave() {
-  api.signOut();
-  who();
+  api.signOut().catch(told).finally(() => {
+    who();
+    dispatchEvent(new Event("signed-out"));
+  });
+}
+
+function ways() {
+  byId("sign-in-ways").replaceChildren(...session.ways(location.pathname + location.search));
 }
 
 async function enter(event) {
@@ -73,5 +90,11 @@ async function enter(event) {
 byId("open").addEventListener("submit", open);
 byId("sign-in-form").addEventListener("submit", enter);
 byId("sign-in-close").addEventListener("click", () => byId("sign-in").close());
+addEventListener("signed-out", who);
+addEventListener("signed-in", who);
 who();
-page().catch(told);
+api.restore().catch(told).finally(() => {
+  who();
+  ways();
+  page().catch(told);
+});

@@ -61,6 +61,7 @@ class GroupPage {
       ]),
       el("p", { class: "buttons group-buttons" },
         button("Cancel all", () => this.act("cancel", "Cancel all tasks of this group that are not done?")),
+        el("a", { class: "button", href: `/tasks/groups/${encodeURIComponent(this.id)}/profiler`, title: "When each task ran, in the Firefox Profiler" }, "Profile"),
         !sealed && button("Seal", () => this.act("seal", "Seal this group? No task can be added to it afterwards."))),
     ]);
     this.bar.setAttribute("aria-label", `Of ${this.tasks.length} tasks: ${words}`);

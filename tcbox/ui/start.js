@@ -19,6 +19,7 @@ async function instance(parts) {
   const [about, health, version] = await Promise.all([api.plain("/ui/instance.json"), api.plain("/__heartbeat__"), api.plain("/__version__")]);
   const shown = { ...about, uptime: Math.floor(about.uptime / 60) };
   show(parts.instance.place, [shown, health, version], () => [
+    ...(about.notes ?? []).map((note) => el("p", { class: "hint" }, note)),
     facts([
       ["Root URL", copyable(about.rootUrl)],
       ["Version", version.version],
@@ -54,11 +55,16 @@ function connect(rootUrl) {
     el("p", {}, "In a shell on this machine, for every Taskcluster client and worker:"), copyable('eval "$(tcbox env)"'),
     el("p", {}, "A first task, and its log:"), copyable("tcbox task create --wait -- echo hello"),
     el("p", {}, "From elsewhere, with credentials of your own:"), copyable(`export TASKCLUSTER_ROOT_URL=${rootUrl}`),
-    el("p", { class: "links" }, el("a", { href: "/references/manifest.json" }, "API references"), " ", el("a", { href: "/metrics" }, "Metrics"), " ", el("a", { href: "/__heartbeat__" }, "Heartbeat")),
+    el("p", { class: "links" }, el("a", { href: "/references/manifest.json" }, "API references"), " ", el("a", { href: "/events" }, "Events"), " ", el("a", { href: "/metrics" }, "Metrics"), " ", el("a", { href: "/__heartbeat__" }, "Heartbeat")),
   ];
 }
 
 async function queues(place) {
+  const { switchedOff } = await api.plain("/ui/instance.json");
+  if (switchedOff?.queue) {
+    show(place, switchedOff, () => empty("The queue is switched off in the configuration, so there are no tasks here."));
+    return null;
+  }
   const found = await api.all("GET", "queue", "task-queues", "taskQueues");
   const ids = found.map((each) => each.taskQueueId);
   const counts = {};

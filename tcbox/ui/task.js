@@ -82,7 +82,7 @@ class TaskPage {
   heading({ state, runs }) {
     const offered = ACTIONS.filter(([, , fits]) => fits(state));
     return [badge(state), runs.length > 1 && el("span", { class: "hint" }, `${runs.length} runs`),
-      el("span", { class: "buttons" }, offered.map(([action, text, , title]) => button(text, () => this.act(action), { title })))];
+      el("span", { class: "buttons" }, !OPEN.includes(state) && el("a", { class: "button", href: `/tasks/${encodeURIComponent(this.taskId)}/profiler`, title: "The log by time, in the Firefox Profiler" }, "Profile"), offered.map(([action, text, , title]) => button(text, () => this.act(action), { title })))];
   }
 
   async act(action) {

@@ -19,7 +19,7 @@ from tests.support.box import TCBOX, Box, clean_env
 NO_WORKERS = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
 UP_KEYS = {
     "rootUrl", "host", "port", "pid", "data", "defaultData", "ephemeral", "database", "log", "ui", "metrics",
-    "services", "workers", "credentials", "readyAfter",
+    "services", "workers", "credentials", "readyAfter", "events", "switchedOff", "notes",
 }  # fmt: skip
 
 

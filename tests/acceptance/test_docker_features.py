@@ -94,7 +94,9 @@ async def test_devices(docker):
     mark.touch()
     try:
         asked = {"hostSharedMemory": True} | ({"kvm": True} if Path("/dev/kvm").exists() else {})
-        task = await docker.do(shell(script, capabilities={"devices": asked}), scopes=[f"docker-worker:capability:device:{name}:local/docker" for name in asked])
+        task = await docker.do(
+            shell(script, capabilities={"devices": asked}), scopes=[f"docker-worker:capability:device:{name}:local/docker" for name in asked]
+        )
         assert mark.name in task.log
         assert ("kvm" not in asked) or "10, 232" in task.log
     finally:

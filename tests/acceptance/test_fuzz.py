@@ -19,7 +19,7 @@ from tests.support.box import Box
 from tcbox import ids
 from tcbox.credentials import hawk
 
-SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "notify", "hooks", "worker-manager")
+SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "notify", "hooks", "worker-manager", "web-server", "github")
 EXAMPLES = 20
 """Calls of each method by each kind of caller."""
 CONFIG = """

@@ -30,6 +30,7 @@ SCANNED = {
     "auth.forget_changes": ("auth_changes", "holds the changes of the last minutes"),
     "queue.next_resolution": ("queue_resolutions", "its first row is all that is read"),
     "queue.expire_task_queues": ("queue_task_queues", "a row for each task queue, and there are few"),
+    "events.last_expired": ("events", "its oldest rows, a limited number"),
     "events.expire_events": ("events", "its oldest rows, a limited number"),
 }
 """The statements that walk a table, which one, and why they may."""

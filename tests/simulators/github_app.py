@@ -31,6 +31,7 @@ class GithubApp:
         self.repositories: dict[int, set[str]] = {}
         self.logins: dict[str, str | None] = {}
         self.limited: dict[str, tuple[int, dict[str, str], str]] = {}
+        self.now = lambda: time.time()
         self.lookups = 0
         self.failures = 0
         self.app = web.Application(middlewares=[self._authenticate])
@@ -43,15 +44,21 @@ class GithubApp:
         if self.failures:
             self.failures -= 1
             return web.json_response({"message": "Server Error"}, status=502)
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        claims = tokens.rs256(token, self.key) if kind == "Bearer" else None
-        if claims is None or claims["iss"] != self.app_id:
-            return web.json_response({"message": "A JSON web token could not be decoded"}, status=401)
-        if claims["exp"] - time.time() > 600 or claims["exp"] < time.time() or claims["iat"] > time.time():
-            return web.json_response({"message": "'Expiration time' claim ('exp') is too far in the future"}, status=401)
         if "User-Agent" not in request.headers:
             return web.json_response({"message": "Request forbidden by administrative rules."}, status=403)
-        return await handler(request)
+        refusal = self.as_app(request)
+        return await handler(request) if refusal is None else refusal
+
+    def as_app(self, request: web.Request) -> web.Response | None:
+        """The refusal of a request that is not signed by the app."""
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        claims = tokens.rs256(token, self.key) if kind == "Bearer" else None
+        now = self.now()
+        if claims is None or claims["iss"] != self.app_id:
+            return web.json_response({"message": "A JSON web token could not be decoded"}, status=401)
+        if claims["exp"] - now > 600 or claims["exp"] < now or claims["iat"] > now:
+            return web.json_response({"message": "'Expiration time' claim ('exp') is too far in the future"}, status=401)
+        return None
 
     async def of_org(self, request: web.Request) -> web.Response:
         return self._installation(self.orgs, request.match_info["owner"])

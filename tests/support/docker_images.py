@@ -125,3 +125,44 @@ async def labelled(label: str) -> dict[str, list[str]]:
             client.close()
 
     return await asyncio.to_thread(look)
+
+
+GIT_IMAGE = "tcbox-test/git:1"
+
+
+_MORE = ("grep", "wc", "gunzip")
+
+
+def ensure_git(name: str = GIT_IMAGE) -> str:
+    """The name of an image with git in it, made of this machine's own; made when it is not in the engine."""
+    import docker
+
+    client = docker.from_env()
+    try:
+        if not client.api.images(name=name):
+            repository, _, tag = name.partition(":")
+            client.api.import_image_from_data(_with_git(), repository=repository, tag=tag, changes=["ENV PATH=/bin:/usr/bin", 'CMD ["true"]'])
+    finally:
+        client.close()
+    return name
+
+
+def _with_git() -> bytes:
+    git = shutil.which("git")
+    core = Path(subprocess.run([git, "--exec-path"], check=True, capture_output=True, text=True).stdout.strip())
+    programs = [Path(git), core / "git-remote-http"]
+    listed = "".join(subprocess.run(["ldd", str(each)], check=True, capture_output=True, text=True).stdout for each in programs)
+    libraries = {Path(word) for word in listed.split() if word.startswith("/")}
+    out = io.BytesIO(root_filesystem())
+    with tarfile.open(fileobj=out, mode="a") as tar:
+        for path in (*programs, *sorted(libraries)):
+            tar.add(path.resolve(), str(path).lstrip("/"))
+        for name in _MORE:
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        for word in ("git", "git-upload-pack"):
+            link = tarfile.TarInfo(f"{str(core).lstrip('/')}/{word}")
+            link.type, link.linkname = tarfile.SYMTYPE, git
+            tar.addfile(link)
+    return out.getvalue()

@@ -18,8 +18,8 @@ from typing import NoReturn
 import pytest
 
 SUPERUSER = "postgres"
-# What is safe for data is of no use here, and slow.
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+# What is safe for data is of no use here, and slow; a transaction of autovacuum would hold back events that a test reads at once.
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "autovacuum=off")
 # What keeps each commit over a crash of the server, if not of the machine.
 _SAFE = ("fsync=off", "max_connections=100")
 

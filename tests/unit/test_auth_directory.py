@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -78,6 +79,25 @@ async def test_roles_are_checked_against_those_that_others_have_made(pair: tuple
     await two.root.createRole("y", {"description": "", "scopes": ["plain"]})
     await asyncio.gather(*(auth.root.createRole(f"r{n}", {"description": "", "scopes": ["s"]}) for n, auth in enumerate([one, two] * 4)))
     assert len((await one.root.listRoleIds())["roleIds"]) == 10
+
+
+async def test_a_change_during_a_look_is_not_passed_over(pair: tuple[Auth, Auth]) -> None:
+    """A role that another process changes while this one reads what changed is known after the next look."""
+    one, two = pair
+    await one.root.createRole("a", {"description": "", "scopes": ["first"]})
+    known = two.service.directory
+    read = known._db.all
+
+    async def meanwhile(*args: Any, **named: Any) -> Any:
+        known._db.all = read  # type: ignore[method-assign]
+        await one.root.createRole("b", {"description": "", "scopes": ["second"]})
+        return await read(*args, **named)
+
+    known._db.all = meanwhile  # type: ignore[method-assign]
+    await known.refresh()
+    await known.refresh()
+    assert list(known.expand(["assume:a", "assume:b"])) == ["assume:a", "assume:b", "first", "second"]
+    await two.root.createRole("c", {"description": "", "scopes": []})
 
 
 async def test_a_process_that_was_away_for_long_loads_all_anew(pair: tuple[Auth, Auth]) -> None:

@@ -17,7 +17,8 @@ import pytest_asyncio
 from tcbox import clock as clocks
 from tcbox import db
 from tcbox.services.auth.service import Vendors
-from tcbox.services.auth.vendors import aws, gcp, github, jwt, sentry
+from tcbox.services.auth.vendors import aws, gcp, github, sentry
+from tcbox.vendors import jwt
 from tests.simulators import tokens
 from tests.simulators.gcp_iam import GcpIam
 from tests.simulators.github_app import GithubApp

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tcbox import config
-from tcbox.config import describe
+from tcbox.config import checks, describe
 
 TOKEN = "a-token-of-at-least-22-letters"
 
@@ -117,7 +117,9 @@ def test_references_are_filled_in(write, tmp_path):
         ("port:", 1, "port", "a whole number", ""),
         ("shutdown: {drain_seconds: .nan}", 1, "shutdown.drain_seconds", "a number from 0", ""),
         ("log:\n  level: verbose", 2, "log.level", "debug or info or warning or error", ""),
-        ("events: amqps://u:p@mq/v", 1, "events", "local", "this version delivers events within the process only: leave the key out"),
+        ("events: rabbit", 1, "events", "local, or amqp://user:password@host:port/vhost", ""),
+        ("events: amqps://u:p@mq/v/w", 1, "events", "local, or amqp://user:password@host:port/vhost", ""),
+        ("services: {object: {enabled: false}, queue: {enabled: true}}", 1, "services.object.enabled", "true", "queue needs object"),
         ("root_url: https://x/y", 1, "root_url", "a root URL", ""),
         ("database: mysql://db/x", 1, "database", "postgresql://user:password@host/name", ""),
         ("services: {auth: {enabled: false}}", 1, "services.auth.enabled", "no such key", "auth always runs"),
@@ -214,6 +216,19 @@ services:
     assert settings.services.auth.websocktunnel_secret.reveal() == TOKEN
 
 
+def test_settings_of_a_github_app(write):
+    """A GitHub App's settings are complete, of the right form, and none of its secrets is shown."""
+    text = "services: {{github: {{app_id: {}, private_key: {}, webhook_secrets: [{}]}}}}\n"
+    good = text.format('"12"', '"-----BEGIN RSA PRIVATE KEY----- hunter2"', "hunter2")
+    settings = config.load(write(good), {}, {})
+    assert settings.services.github.webhook_secrets[0].reveal() == "hunter2"
+    assert "hunter2" not in repr(settings) + json.dumps(describe.describe(settings)) + repr(list(describe.in_force(settings)))
+    told = faults(write(text.format("my-app", "hunter2", "hunter2")))
+    assert [fault.key for fault in told] == ["services.github.app_id", "services.github.private_key"] and "hunter2" not in "".join(map(str, told))
+    (fault,) = faults(write('services: {github: {app_id: "12"}}\n'))
+    assert "private_key and webhook_secrets" in str(fault)
+
+
 def test_a_flag_with_a_mistake_is_named():
     """A mistake in a flag is told with the flag instead of a file."""
     (fault,) = faults(None, port=99999)
@@ -281,7 +296,7 @@ def test_the_schema_agrees_with_the_loader(write):
     good = "port: ${env:PORT}\nblobs: s3://b/p\nlog: {level: debug}\nservices:\n  auth: {static_clients: [{client_id: static/x, access_token: '${env:T}'}]}\n"
     assert validator.is_valid(yaml.safe_load(good))
     config.load(write(good), {}, {"PORT": "1", "T": TOKEN})
-    for bad in ("prot: 1", "port: 70000", "log: {level: x}", "events: amqp://x", "services: {auth: {static_clients: [{client_id: static/x}]}}"):
+    for bad in ("prot: 1", "port: 70000", "log: {level: x}", "events: amqp:/x", "services: {auth: {static_clients: [{client_id: static/x}]}}"):
         assert not validator.is_valid(yaml.safe_load(bad)), bad
         assert config.check(write(bad), {}, {}), bad
 
@@ -299,3 +314,37 @@ def test_yaml_is_loaded_only_for_a_file():
     assert "yaml" not in found
     assert "difflib" not in found
     assert "describe" not in found
+
+
+def test_events_may_go_to_an_amqp_server(write):
+    """An AMQP server's URL is taken whole, and shown without its password."""
+    settings = config.load(write("events: ${env:MQ}"), {}, {"MQ": "amqps://tcbox:hu%2Fsh@mq.example:5671/%2Ftc?heartbeat=20"})
+    assert settings.events == "amqps://tcbox:hu%2Fsh@mq.example:5671/%2Ftc?heartbeat=20"
+    shown = describe.describe(settings)["events"]
+    assert shown["value"] == "amqps://tcbox:***@mq.example:5671/%2Ftc?heartbeat=20" and "hu%2Fsh" not in repr(settings)
+    assert config.load(write("events: local")).events == config.Settings().events == "local"
+    (fault,) = config.check(write("events: amqp://u:hush@/x y"), {}, {})
+    assert "hush" not in str(fault)
+
+
+def test_what_goes_missing_is_said_in_words(write):
+    """Each service that is switched off is named with its key, and with what the others then go without; all on, nothing is said."""
+    assert checks.notes(config.Settings()) == []
+    (note,) = checks.notes(config.load(write("services: {secrets: {enabled: false}}")))
+    assert note.startswith("secrets is switched off (services.secrets.enabled)") and "proxy" in note
+    off = {"queue", "object"}
+    while more := {name for name, needs in checks.REQUIRES.items() if off & set(needs)} - off:
+        off |= more
+    alone = config.load(write("services:\n" + "".join(f"  {name.replace('-', '_')}: {{enabled: false}}\n" for name in off)))
+    assert {note.split()[0] for note in checks.notes(alone)} >= {"object", "queue"}
+    assert any("workers inside do not run" in note for note in checks.notes(alone))
+
+
+def test_both_tables_name_services_that_there_are():
+    """What is needed and what is missed are services, and each can be switched off but auth."""
+    known = {field.name.replace("_", "-") for field in dataclasses.fields(config.Settings().services)}
+    assert set(checks.REQUIRES) <= known and set(checks.MISSES) <= known | {"workers"}
+    for name, missed in checks.MISSES.items():
+        assert set(missed) <= known - {"auth", name}
+    for name in known - {"auth"}:
+        assert getattr(config.Settings().services, name.replace("-", "_")).enabled is True

@@ -137,7 +137,9 @@ def test_whose_a_fresh_cache_is(user, numbers):
 def test_scopes_that_a_payload_needs():
     """Each thing beyond the ordinary is guarded, most of them for all task queues or for one."""
     asked = read(
-        cache={"c": "/c"}, capabilities={"privileged": True, "disableSeccomp": True, "devices": {"kvm": True, "loopbackVideo": False}}, features={"allowPtrace": True}
+        cache={"c": "/c"},
+        capabilities={"privileged": True, "disableSeccomp": True, "devices": {"kvm": True, "loopbackVideo": False}},
+        features={"allowPtrace": True},
     )
     assert payload.needed_scopes(asked, "p/w") == [
         ("docker-worker:cache:c", "docker-worker:cache:c:p/w"),

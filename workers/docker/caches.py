@@ -82,8 +82,9 @@ class Caches:
             return
         self._used.discard(cache.volume)
         (self._folder / cache.volume).unlink(missing_ok=True)
-        for extra in (await self._free(cache.name))[self._keep :]:
-            await self._remove(extra.volume)
+        with contextlib.suppress(EngineError):
+            for extra in (await self._free(cache.name))[self._keep :]:
+                await self._remove(extra.volume)
 
     async def forget(self) -> None:
         """Remove all volumes of the instance's caches."""
@@ -109,7 +110,11 @@ class Caches:
         return reply.get("Volumes") or []
 
     async def _remove(self, volume: str) -> None:
-        with contextlib.suppress(EngineError):
+        try:
             await self._engine.call("DELETE", f"/volumes/{volume}", query={"force": "1"})
+        except EngineError as error:
+            if error.status != 404:
+                self._use(volume)  # so that nobody gets it, and the next start removes it
+                return
         self._used.discard(volume)
         (self._folder / volume).unlink(missing_ok=True)

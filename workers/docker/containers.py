@@ -15,6 +15,8 @@ import msgspec
 from tcbox.workers.docker.engine import Engine, EngineError
 
 _CHUNK = 256 * 1024
+_SECOND = 1_000_000_000
+_LATE, _BRIEFLY = _SECOND, _SECOND // 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Container:
                     write(chunk)
         reply = await self._engine.call("POST", f"/containers/{self.id}/wait")
         state = (await self.inspect())["State"]
-        return Exit(int(reply["StatusCode"]), bool(state.get("OOMKilled")), await self._was_killed(state))
+        code = int(reply["StatusCode"])
+        return Exit(code, bool(state.get("OOMKilled")), await self._was_killed(state, _LATE if code else _BRIEFLY))
 
     async def inspect(self) -> dict[str, Any]:
         """All that the engine knows of it.
@@ -77,11 +80,16 @@ class Container:
         found: dict[str, Any] = await self._engine.call("GET", f"/containers/{self.id}/json")
         return found
 
-    async def _was_killed(self, state: dict[str, Any]) -> bool:
-        """Whether it was sent a signal through the engine, by a person or by the engine's own end."""
-        since, until = sorted((_moment(state["StartedAt"]), _moment(state["FinishedAt"])))  # the end of a short one can be noted as before its start
+    async def _was_killed(self, state: dict[str, Any], later: int) -> bool:
+        """Whether it was sent a signal through the engine, by a person or by the engine's own end.
+
+        Args:
+            later: for how long after its end the engine may still tell so, in nanoseconds: it does so after the signal has done its work.
+        """
+        moments = sorted((_moment(state["StartedAt"]), _moment(state["FinishedAt"])))  # the end of a short one can be noted as before its start
         filters = msgspec.json.encode({"container": [self.id], "event": ["kill"]}).decode()
-        async with self._engine.stream("GET", "/events", query={"since": _told(since), "until": _told(until), "filters": filters}) as reply:
+        query = {"since": _told(moments[0]), "until": _told(moments[1] + later), "filters": filters}
+        async with self._engine.stream("GET", "/events", query=query) as reply:
             return b"kill" in await reply.read()
 
     async def put(self, path: str, tar: bytes) -> None:
@@ -129,16 +137,16 @@ class StartError(EngineError):
     """The container's command cannot be started."""
 
 
-def _moment(time: str) -> tuple[int, int]:
-    """A time of the engine's, such as 2026-01-31T12:00:00.123456789Z, as seconds since 1970 and nanoseconds."""
+def _moment(time: str) -> int:
+    """A time of the engine's, such as 2026-01-31T12:00:00.123456789Z, in nanoseconds since 1970."""
     from datetime import datetime
 
     whole, _, fraction = time.rstrip("Z").partition(".")
-    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()), int(fraction.ljust(9, "0")[:9])
+    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * _SECOND + int(fraction.ljust(9, "0")[:9])
 
 
-def _told(moment: tuple[int, int]) -> str:
-    return f"{moment[0]}.{moment[1]:09}"
+def _told(moment: int) -> str:
+    return f"{moment // _SECOND}.{moment % _SECOND:09}"
 
 
 def _stat(header: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Engine:
                 if reply.status >= 400:
                     raise EngineError(_message(await reply.read()) or f"HTTP status {reply.status}", reply.status)
                 yield reply
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:  # a full disk of the caller's is none of these
             raise EngineError(str(error) or type(error).__name__) from error
 
     async def hijack(self, path: str, body: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

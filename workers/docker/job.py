@@ -23,6 +23,7 @@ from tcbox.workers.docker.images import Image, Images
 from tcbox.workers.docker.networks import Network
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
+from tcbox.workers.places import DockerPlace
 from tcbox.workers.proxy import Proxy
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
@@ -70,6 +71,7 @@ class DockerJob:
         self._caches: list[Cache] = []
         self._devices: list[Given] = []
         self._purge = False
+        self._made_with: dict[str, Any] = {}
         self._labels = {**bench.labels, "tcbox.task": run.name}
         self._name = f"tcbox-{settings.instance}-{run.name}"
 
@@ -108,7 +110,8 @@ class DockerJob:
         for cache in self._caches:
             self._log.say(f"Using {'a new volume for ' if cache.fresh else ''}the cache {cache.name} at {given.cache[cache.name]}")
         about = (await self._bench.engine.call("GET", f"/images/{image.id}/json")).get("Config") or {}
-        container = self._container = await Container.create(self._bench.engine, self._name, self._config(image, env, about))
+        config = self._made_with = self._config(image, env, about)
+        container = self._container = await Container.create(self._bench.engine, self._name, config)
         fresh = [given.cache[cache.name] for cache in self._caches if cache.fresh] + given.volumes
         await ownership.give(container, about.get("User") or "", fresh, self._folder)
 
@@ -214,6 +217,10 @@ class DockerJob:
         self._log.say(f"Shells can be opened: see the artifact {_SHELL}")
 
     # -- what it leaves
+
+    def place(self) -> DockerPlace | None:
+        """Its container, which has ended."""
+        return None if self._container is None else DockerPlace(self._bench.engine.url, self._container.id, self._made_with)
 
     async def collect(self) -> list[files.Wanted]:
         """The payload's artifacts, copied out of the container."""

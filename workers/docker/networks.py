@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import secrets
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from tcbox.workers.docker.engine import Engine, EngineError
 
 _TRIES = 12
+_OWN = ipaddress.IPv4Network("198.18.0.0/15")
 _TAKEN = re.compile(r"address pool|overlaps", re.IGNORECASE)
 
 
@@ -52,7 +54,7 @@ class Network:
 async def _made(engine: Engine, body: dict[str, Any]) -> Any:
     """A network with addresses from the engine's own pools, which are good for some thirty; from others beyond that."""
     for attempt in range(_TRIES):
-        pool = {} if attempt == 0 else {"IPAM": {"Config": [{"Subnet": _subnet()}]}}
+        pool = {} if attempt == 0 else {"IPAM": {"Config": [_addresses()]}}
         try:
             return await engine.call("POST", "/networks/create", body={**body, **pool})
         except EngineError as error:
@@ -61,7 +63,7 @@ async def _made(engine: Engine, body: dict[str, Any]) -> Any:
     return None
 
 
-def _subnet() -> str:
+def _addresses() -> dict[str, str]:
     """One of the 8192 networks of 16 addresses below 198.18.0.0/15, which is set aside for tests and leads nowhere outside."""
-    number = secrets.randbelow(8192) * 16
-    return f"198.{18 + (number >> 16)}.{number >> 8 & 255}.{number & 255}/28"
+    chosen = _OWN.network_address + secrets.randbelow(_OWN.num_addresses // 16) * 16
+    return {"Subnet": f"{chosen}/28", "Gateway": str(chosen + 1)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import msgspec
@@ -115,4 +115,4 @@ def _decoded(content: bytes, name: str) -> Any:
         raise ArchiveError(f"its {name} is no JSON: {error}") from error
 
 
-_CHANGES = {"manifest.json": _manifest, "index.json": _index, "repositories": lambda _: b"{}"}
+_CHANGES: dict[str, Callable[[bytes], bytes]] = {"manifest.json": _manifest, "index.json": _index, "repositories": lambda _: b"{}"}

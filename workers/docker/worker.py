@@ -59,8 +59,6 @@ class Docker:
         stack.callback(guard.close)
         caches = Caches(engine, settings.folder / "volumes", clock, settings.instance, keep=settings.capacity, token=guard.token)
         await caches.recover()
-        if not settings.keep_caches:
-            stack.push_async_callback(caches.forget)
         about = await engine.call("GET", "/info")
         images = settings.folder / "images"
         images.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,6 +73,9 @@ class Docker:
             await shelf.tidy(all_unused=True)
             await caches.clear()
 
+        if not settings.keep_caches:
+            stack.push_async_callback(caches.forget)
+            stack.push_async_callback(shelf.tidy, all_unused=True)
         return cls(tools, bench, guard, Room(_places(settings.folder, engine.url, about), settings.free_disk_mb * 1_000_000, clock, clear))
 
     async def ready(self) -> None:

@@ -24,6 +24,7 @@ from tcbox.workers.host.processes import CannotStart, Exit, Group, Keeper, Keepe
 from tcbox.workers.host.terminals import LocalTerminal
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
+from tcbox.workers.places import HostPlace
 from tcbox.workers.proxy import Proxy
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
@@ -209,6 +210,10 @@ class HostJob:
         return await LocalTerminal.open(keeper, argv, folder=self._home, env={**self._env, **more})
 
     # -- what is left
+
+    def place(self) -> HostPlace | None:
+        """Its folder and variables."""
+        return HostPlace(self._home, self._env) if self._env else None
 
     async def collect(self) -> list[files.Wanted]:
         """The payload's artifacts, and what was measured."""

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from tcbox import clock as clocks
 from tcbox import errors
-from tcbox.services.auth.vendors import jwt
-from tcbox.services.auth.vendors.http import Answer, Outgoing
+from tcbox.vendors import jwt
+from tcbox.vendors.http import Answer, Outgoing
 
 IAM = "https://iamcredentials.googleapis.com"
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address

@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from tcbox import clock as clocks
 from tcbox import errors
-from tcbox.services.auth.vendors import jwt
-from tcbox.services.auth.vendors.http import Answer, Outgoing
+from tcbox.vendors.github import API, App, TooManyRequests, app_headers, limited, message
+from tcbox.vendors.http import Answer, Outgoing
 
-API = "https://api.github.com"
+__all__ = ["API", "App", "GithubAppError", "RepoTokens", "TooManyRequests"]
+
 REMEMBERED = 1 * clocks.HOUR
 """How long it is remembered which installation an owner has."""
 
@@ -26,26 +26,11 @@ PATIENCE = 10
 """Seconds that a request may be put off, once, when GitHub asks to slow down."""
 
 _TRIES = 3
-_SECONDARY = re.compile(r"\bsecondary rate\b", re.IGNORECASE)
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
-
-
-class TooManyRequests(errors.ApiError):
-    """GitHub takes no more requests of this app just now: try again later."""
-
-    code, status = "TooManyRequests", 429
 
 
 class GithubAppError(errors.TcboxError):
     """A GitHub app of the configuration cannot be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """A GitHub App; the private key is in PEM form."""
-
-    app_id: str
-    private_key: str
 
 
 class RepoTokens:
@@ -88,7 +73,7 @@ class RepoTokens:
             made = reply.json()
             return {"token": made["token"], "expires": made["expires_at"]}
         if reply.status == 422:
-            raise errors.InputError("GitHub refused the request: {reason}", reason=_message(reply))
+            raise errors.InputError("GitHub refused the request: {reason}", reason=message(reply))
         if reply.status == 404:
             self._installations.pop((name, owner), None)
             raise _not_installed(name, owner)
@@ -122,8 +107,8 @@ class RepoTokens:
         """The answer, after another try where GitHub failed or asked to slow down for a short time."""
         slowed = False
         for attempt in range(1, _TRIES + 1):
-            reply = await self._outgoing.send(verb, self._url + path, headers=self._headers(app), json=body)
-            if _limited(reply):
+            reply = await self._outgoing.send(verb, self._url + path, headers=app_headers(app, self._clock.now()), json=body)
+            if limited(reply):
                 wait = reply.headers.get("retry-after", "")
                 if slowed or not wait.isdigit() or int(wait) >= PATIENCE or attempt == _TRIES:
                     return reply
@@ -135,36 +120,12 @@ class RepoTokens:
                 await self._clock.sleep(attempt**2 * clocks.SECOND)
         raise AssertionError("the loop above always returns")
 
-    def _headers(self, app: App) -> dict[str, str]:
-        now = self._clock.now() // 1000
-        token = jwt.rs256({"iat": now - 30, "exp": now + 570, "iss": app.app_id}, app.private_key)
-        return {
-            "Authorization": f"Bearer {token}",
-            "Accept": "application/vnd.github+json",
-            "User-Agent": "tcbox",
-            "X-GitHub-Api-Version": "2022-11-28",
-        }
-
-
-def _limited(reply: Answer) -> bool:
-    if reply.status == 429:
-        return True
-    if reply.status != 403:
-        return False
-    told = "retry-after" in reply.headers or reply.headers.get("x-ratelimit-remaining") == "0"
-    return told or _SECONDARY.search(_message(reply)) is not None
-
-
-def _message(reply: Answer) -> str:
-    body = reply.json()
-    return str(body.get("message", "")) if isinstance(body, dict) else f"HTTP status {reply.status}"
-
 
 def _not_installed(name: str, owner: str) -> errors.ResourceNotFound:
     return errors.ResourceNotFound("The GitHub app {appName} is not installed on {owner}: an owner of {owner} can install it.", appName=name, owner=owner)
 
 
 def _failed(name: str, reply: Answer) -> errors.ApiError:
-    if _limited(reply):
+    if limited(reply):
         return TooManyRequests("GitHub takes no more requests of the app {appName} just now: try again later.", appName=name)
-    return errors.InternalServerError("GitHub answered {status} to the app {appName}: {reason}", status=reply.status, appName=name, reason=_message(reply))
+    return errors.InternalServerError("GitHub answered {status} to the app {appName}: {reason}", status=reply.status, appName=name, reason=message(reply))

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tcbox import clock as clocks
 from tcbox import errors, log
-from tcbox.services.auth.vendors.http import Outgoing
+from tcbox.vendors.http import Outgoing
 
 LIFETIME = 48 * clocks.HOUR
 REUSED = 25 * clocks.HOUR

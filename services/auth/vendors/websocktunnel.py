@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcbox import clock as clocks
 from tcbox import errors
-from tcbox.services.auth.vendors import jwt
+from tcbox.vendors import jwt
 
 LIFETIME = 96 * clocks.HOUR
 DRIFT = 15 * clocks.MINUTE

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from tcbox import clock as clocks
-from tcbox.services.notify import mail
 from tcbox.services.notify.channels import Unreachable
 from tcbox.services.notify.model import Delivery
 
@@ -29,6 +28,8 @@ class Folder:
 
     async def deliver(self, delivery: Delivery) -> None:
         """Write the file, whole or not at all."""
+        from tcbox.services.notify import mail  # e-mail is much to import, and a start need not wait for it
+
         message = await mail.build(delivery, self._source, self._clock.now())
         moment = clocks.to_wire(delivery.accepted).replace(":", "").replace("-", "")
         try:

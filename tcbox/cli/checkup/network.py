@@ -1,11 +1,13 @@
-"""The address to listen on: whether it is this machine's, free, and this user's to take."""
+"""The address to listen on, whether it is this machine's, free, and this user's to take; and the AMQP server."""
 
 from __future__ import annotations
 
 import errno
 import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
+from tcbox import errors
 from tcbox.cli.checkup.finding import Finding, Patient, ok, wrong
 from tcbox.config import instance as instances
 
@@ -28,6 +30,27 @@ def port(patient: Patient) -> Iterator[Finding]:
         yield _fault(error, host, number)
     else:
         yield ok("port", f"{number} on {host} is free" if number else f"any free one on {host}")
+
+
+def broker(patient: Patient) -> Iterator[Finding]:
+    """Whether the AMQP server that events go to can be reached, and whether there is what it takes to talk to it."""
+    from tcbox.box import events
+
+    try:
+        place = events.server(patient.settings)
+    except errors.TcboxError as error:
+        yield wrong("events", str(error), "pip install 'tcbox[amqp]'")
+        return
+    if place is None:
+        return
+    parts = urlsplit(place.url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5).close()
+    except OSError as error:
+        why = error.strerror or "it does not answer"
+        yield wrong("events", f"{place.place} cannot be reached: {why}. Events wait until it can; start it, or mend `events` in the configuration")
+    else:
+        yield ok("events", f"{place.place} answers")
 
 
 def _answers(running: instances.Running) -> bool:

@@ -80,7 +80,7 @@ def _docker(patient: Patient, living: list[instances.Instance], dead: list[insta
         yield wrong("leftovers", message, f"tcbox doctor --fix {patient.flag}", lambda: _remove(engine, mine))
     known = {own, *(leftovers.instance_id(each) for each in living + dead)}
     known |= {leftovers.instance_id(instances.Instance(data)) for data, _ in instances.list_known()}
-    strange = [each for each in found if each.instance not in known]
+    strange = [each for each in found if each.instance not in known and not (each.cache and each.instance.startswith("run-"))]  # `tcbox run` keeps those
     if strange:
         command = "docker rm -fv $(docker ps -aq --filter label=tcbox.instance)" if any(each.kind == "container" for each in strange) else ""
         names = ", ".join(sorted({each.instance for each in strange})[:5])

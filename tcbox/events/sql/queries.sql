@@ -40,3 +40,21 @@ DELETE FROM events WHERE id IN (
   SELECT id FROM (SELECT id, created FROM events ORDER BY id LIMIT :limit) AS oldest
   WHERE (created < :before AND id <= :until) OR created < :abandoned
 )
+
+-- name: last_expired
+-- The newest of the messages that `expire_events` removes.
+SELECT max(id) FROM (SELECT id, created FROM events ORDER BY id LIMIT :limit) AS oldest
+WHERE (created < :before AND id <= :until) OR created < :abandoned
+
+-- name: save_removed
+-- Keep up to where messages have been removed.
+INSERT INTO events_removed (name, id) VALUES ('all', :id)
+ON CONFLICT (name) DO UPDATE SET id = CASE WHEN excluded.id > events_removed.id THEN excluded.id ELSE events_removed.id END
+
+-- name: get_removed
+-- Up to where messages have been removed.
+SELECT id FROM events_removed WHERE name = 'all'
+
+-- name: first_event
+-- The oldest message's id.
+SELECT min(id) FROM events

@@ -1,0 +1,1 @@
+"""Tasks and their logs as profiles, which the Firefox Profiler shows."""

@@ -1,0 +1,81 @@
+"""Cron jobs of a repository: what is in `.cron.yml`, and what `.taskcluster.yml` sees when one is due.
+
+Source: the context that build-decision, which fires such jobs on Mozilla's instances, gives to the template.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tcbox import clock as clocks
+from tcbox import ids
+from tcbox.run.event import SITE
+from tcbox.run.faults import CannotRun, WrongUsage
+from tcbox.run.project import Project
+
+FILE = ".cron.yml"
+
+
+def job(root: Path, wanted: str) -> dict[str, Any]:
+    """The job of a name, or the only one there is.
+
+    Raises WrongUsage when it must be said which.
+    """
+    path = root / FILE
+    listed: list[dict[str, Any]] = []
+    if path.exists():
+        import yaml
+
+        try:
+            value = yaml.safe_load(path.read_text())
+            listed = [each for each in (value or {}).get("jobs", []) if isinstance(each, dict) and "name" in each]
+        except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+            raise CannotRun(f"{path} cannot be read: {error}") from error
+    if not listed:
+        return {"name": wanted or "cron", "job": {}}
+    names = [str(each["name"]) for each in listed]
+    if not wanted and len(listed) > 1:
+        raise WrongUsage(f"{path} has several jobs: say which, as in --event cron:{names[0]} (there are {', '.join(names)})")
+    found = next((each for each in listed if not wanted or each["name"] == wanted), None)
+    if found is None:
+        raise WrongUsage(f"{path} has no job {wanted}: there are {', '.join(names)}")
+    return found
+
+
+def context(given: Mapping[str, Any], project: Project, commit: str, *, root_url: str, now: int) -> dict[str, Any]:
+    """What the template sees. Times are in ms."""
+    does = given.get("job") or {}
+    task_id = ids.slugid()
+    slugs: dict[str, str] = {}
+    cron = {
+        "task_id": ids.slugid(), "job_name": str(given["name"]), "job_product": str(does.get("product", "")),
+        "job_symbol": str(does.get("treeherder-symbol", given["name"])), "quoted_args": shlex.join(_arguments(does)), "input": {},
+    }  # fmt: skip
+    push = {
+        "branch": project.branch, "revision": commit, "base_revision": project.before, "owner": "cron", "pushlog_id": "0", "pushdate": now // 1000,
+        "comment": project.message,
+    }  # fmt: skip
+    return {
+        "tasks_for": "cron", "taskcluster_root_url": root_url, "ownTaskId": task_id, "cron": cron, "push": push, "now": clocks.to_wire(now),
+        "repository": {"url": f"{SITE}/{project.owner}/{project.name}", "project": project.name, "level": "1"},
+        "as_slugid": lambda label: slugs.setdefault(label, task_id if label == "decision" else ids.slugid()),
+    }  # fmt: skip
+
+
+def _arguments(does: Mapping[str, Any]) -> list[str]:
+    made = []
+    if "target-tasks-method" in does:
+        made.append(f"--target-tasks-method={does['target-tasks-method']}")
+    if does.get("optimize-target-tasks") is not None:
+        made.append(f"--optimize-target-tasks={str(does['optimize-target-tasks']).lower()}")
+    if does.get("include-push-tasks"):
+        made.append("--include-push-tasks")
+    return made + [f"--rebuild-kind={kind}" for kind in does.get("rebuild-kinds", [])]
+
+
+def role(name: str, project: Project) -> str:
+    """The role of a job."""
+    return f"repo:github.com/{project.owner}/{project.name}:cron:{name}"

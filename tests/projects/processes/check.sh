@@ -1,0 +1,2 @@
+echo "checking $1, with FLAVOUR=$FLAVOUR"
+test -f added.txt && cat added.txt

@@ -1,0 +1,2 @@
+cat words.txt
+test "$(wc -l < words.txt)" -ge 2

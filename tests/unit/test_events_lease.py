@@ -1,0 +1,87 @@
+"""One of several processes with the same database has the lease; no holder is for ever."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from tcbox import clock as clocks
+from tcbox.config import processes
+from tcbox.events import lease
+from tcbox.events.bus import migrations as event_migrations
+from tests.support.databases import database  # noqa: F401
+
+migrations = [event_migrations]
+
+
+@pytest.fixture
+def clock():
+    return clocks.VirtualClock()
+
+
+def made(database, holder):
+    return lease.Lease(database, "thing", holder=holder, beat=0.05, patience=0.4)
+
+
+async def soon(condition, seconds=5):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_one_has_it_until_it_gives_it_back(database):
+    """The second waits while the first gives signs of life, and has it as soon as the first lets it go."""
+    first, second = made(database, "one"), made(database, "two")
+    await first.acquire()
+    keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
+    await asyncio.sleep(1)
+    assert first.held and not second.held and second.other == "one"
+    keeping.cancel()
+    await first.release()
+    await asyncio.wait_for(waiting, 2)
+    assert second.held and not first.held
+
+
+async def test_a_silent_holder_is_replaced_and_learns_of_it(database):
+    """A holder that gives no sign of life loses the lease, and can then change nothing in its name."""
+    first, second = made(database, "one"), made(database, "two")
+    await first.acquire()
+    await asyncio.wait_for(second.acquire(), 3)
+    with pytest.raises(lease.LeaseLost):
+        await database.transaction(first.confirm)
+    assert not first.held
+    await first.release()
+    await database.transaction(second.confirm)
+
+
+async def test_of_many_who_want_it_one_gets_it(database):
+    """However many ask for a free lease at once, one of them has it."""
+    asking = [made(database, f"p{n}") for n in range(8)]
+    tasks = [asyncio.create_task(each.acquire()) for each in asking]
+    await soon(lambda: any(each.held for each in asking))
+    await asyncio.sleep(0.2)
+    assert sum(each.held for each in asking) == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_process_of_this_machine_that_has_ended_is_replaced_at_once(database):
+    """Nobody waits for a process of this machine that is not there any more, as after a kill and a start."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    own = lease.this_process()
+    machine = own.partition("/")[0]
+    holder = f"{machine}/{process.pid}/{processes.mark(process.pid)}/x"
+    assert not lease.ended(holder) and not lease.ended(own)
+    patient = lease.Lease(database, "thing", holder=holder, patience=3600)
+    await patient.acquire()
+    process.communicate(b"\n")
+    assert lease.ended(holder)
+    await asyncio.wait_for(lease.Lease(database, "thing", patience=3600).acquire(), 2)
+
+
+@pytest.mark.parametrize("holder", ["", "a", "other-machine.pid:[1]/1/2/x", "/1/1/x", "a/b/c/d"])
+def test_what_is_not_known_to_have_ended_has_not(holder):
+    """Only a process of this machine can be known to have ended."""
+    assert not lease.ended(holder)
