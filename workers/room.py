@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -47,5 +47,4 @@ class Room:
 
 def free(folder: Path) -> int:
     """The bytes that are free for users where a folder lies."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    return shutil.disk_usage(folder).free

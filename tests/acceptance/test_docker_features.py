@@ -15,6 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tests.acceptance.test_docker_worker import NOTHING, instance, shell
+from tests.simulators.registry import Registry
+from tests.support import clients
 from tests.support import docker_images as images
 from tests.support.workers import running
 
@@ -48,6 +50,7 @@ async def test_a_fresh_cache_belongs_to_the_containers_user(docker, user):
     assert task.log.count("1000     1001") >= 2
     assert "old" not in task.log
     assert task.body("public/v/g") == b"y\n"
+    images.remove(name)
 
 
 async def test_volumes_become_artifacts(docker):
@@ -321,7 +324,7 @@ async def test_an_image_from_an_artifact_takes_no_names(docker):
 async def test_images_give_way_to_others(tmp_path):
     """When the worker's images take more than they may, those used longest ago go; never one in use, nor one that was there before."""
     before = images.make(images.IMAGE)
-    async with running(tmp_path, "docker", capacity=2, instance=instance(), images_mb=3) as docker:
+    async with running(tmp_path, "docker", capacity=2, instance=instance(), images_mb=3, keep_caches=False) as docker:
 
         def maker(number: int) -> dict:
             name = f"tcbox-test/many-{os.urandom(4).hex()}:1"
@@ -343,3 +346,69 @@ async def test_images_give_way_to_others(tmp_path):
         assert held.state == "completed"
         assert (await docker.do(shell("true"))).state == "completed"
         assert images.make(images.IMAGE) == before
+
+
+async def test_images_from_a_registry(tmp_path):
+    """An image is pulled once and then used; one that the registry does not have is the task's fault, and an unreachable one is not."""
+    registry = Registry(images.root_filesystem({"etc/of": os.urandom(8).hex().encode()}))
+    server = await registry.start()
+    name = f"{registry.address}/team/image:1"
+    try:
+        async with running(tmp_path, "docker", instance=instance(), keep_caches=False) as docker:
+            for says in ("Pulling the image", "Using the image"):
+                task = await docker.do({**shell("cat /etc/of"), "image": name})
+                assert task.state == "completed", task.log
+                assert f"{says} {name}" in task.log
+            assert registry.pulls == 1
+            for wrong in (f"{registry.address}/team/image:2", f"{registry.address}/no/such:1"):
+                task = await docker.do({**shell("true"), "image": wrong})
+                assert (task.state, task.reason) == ("exception", "malformed-payload"), task.log
+                assert "cannot be pulled" in task.log
+            await server.cleanup()
+            task = await docker.do({**shell("true"), "image": f"{registry.address}/team/image:3"})
+            assert (task.state, task.reason) == ("exception", "resource-unavailable"), task.log
+    finally:
+        await server.cleanup()
+    assert not await held(name), "the worker takes what it pulled with it"
+
+
+async def test_private_images_need_a_scope(tmp_path, monkeypatch):
+    """An image that is had with the machine's own password is given only to tasks with the scope for it."""
+    registry = Registry(images.root_filesystem({"etc/of": os.urandom(8).hex().encode()}), login=("me", "secret"))
+    server = await registry.start()
+    config = tmp_path / "config"
+    config.mkdir()
+    auths = {registry.address: {"auth": base64.b64encode(b"me:secret").decode()}}
+    (config / "config.json").write_text(json.dumps({"auths": auths}), encoding="ascii")
+    name = f"{registry.address}/team/image:1"
+    try:
+        async with running(tmp_path / "w", "docker", instance=instance(), keep_caches=False) as docker:
+            task = await docker.do({**shell("true"), "image": name})
+            assert (task.state, task.reason) == ("exception", "malformed-payload")
+            assert "cannot be pulled" in task.log
+            monkeypatch.setenv("DOCKER_CONFIG", str(config))
+            task = await docker.do({**shell("true"), "image": name})
+            assert (task.state, task.reason) == ("exception", "malformed-payload")
+            assert f"add docker-worker:image:{name}." in task.log
+            task = await docker.do({**shell("true"), "image": name}, scopes=[f"docker-worker:image:{registry.address}/team/*"])
+            assert task.state == "completed", task.log
+    finally:
+        await server.cleanup()
+
+
+async def held(name: str) -> bool:
+    """Whether the engine has an image of this name."""
+    process = await asyncio.create_subprocess_exec("docker", "image", "inspect", name, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+    return await process.wait() == 0
+
+
+async def test_the_published_client_opens_shells(docker):
+    """The client library for docker-worker's shells, unchanged, opens one, types, and hears output, errors and the exit code."""
+    installed = await asyncio.to_thread(clients.shell)
+    task = docker.add(shell("sleep 15", features={"interactive": True}))
+    url = await opened(task)
+    command = ["sh", "-c", "echo problem >&2; read line; echo heard $line; exit 5"]
+    process = await asyncio.create_subprocess_exec("node", installed / "shell.mjs", url, "typed\n", *command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert json.loads(out) == {"stdout": "heard typed\n", "stderr": "problem\n", "exit": 5}
+    docker.queue.resolve(task, "exception", "canceled")

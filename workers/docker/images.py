@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-_GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|invalid reference")
+_GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|authentication required|no basic auth credentials|invalid reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ class Images:
     async def release(self, image: Image) -> None:
         """Let an image go; the container that had it must be gone."""
         self._shelf.release(image.id)
-        await self._shelf.tidy()
+        with contextlib.suppress(EngineError):
+            await self._shelf.tidy()
 
     # -- by name
 

@@ -13,7 +13,7 @@ from tcbox.workers.lifecycle import LogNames
 
 WITHDRAWN = {
     "dind": "an engine beside the task is no longer part of docker-worker payloads: run one inside the task, with capabilities.privileged",
-    "dockerSave": "saving the container as an image is no longer part of docker-worker payloads: build the image in the task and upload it as an artifact",
+    "dockerSave": "saving the container is no longer part of docker-worker payloads: build the image in the task and upload it as an artifact",
     "relengAPIProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
     "balrogVPNProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
     "balrogStageVPNProxy": "this proxy is no longer part of docker-worker payloads: leave it out",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from tcbox import clock as clocks
 from tcbox import ids
 from tcbox.workers import certificates, lifecycle
-from tcbox.workers.docker import leftovers, payload
+from tcbox.workers.docker import leftovers, payload, room
 from tcbox.workers.docker.caches import Caches
 from tcbox.workers.docker.devices import Devices
 from tcbox.workers.docker.engine import Engine
@@ -39,7 +38,7 @@ class Docker:
     tools: Tools
     bench: Bench
     guard: Guard
-    room: Room
+    room: room.Room
 
     @classmethod
     async def start(cls, tools: Tools, clock: clocks.Clock, stack: AsyncExitStack) -> Docker:
@@ -76,7 +75,12 @@ class Docker:
         if not settings.keep_caches:
             stack.push_async_callback(caches.forget)
             stack.push_async_callback(shelf.tidy, all_unused=True)
-        return cls(tools, bench, guard, Room(_places(settings.folder, engine.url, about), settings.free_disk_mb * 1_000_000, clock, clear))
+        return cls(tools, bench, guard, room.Room(_places(settings.folder, engine.url, about), settings.free_disk_mb * 1_000_000, clock, clear))
+
+    @property
+    def caches(self) -> Caches:
+        """The caches of its tasks."""
+        return self.bench.caches
 
     async def ready(self) -> None:
         """Wait until there is room on the disk, and ask the engine whether it is there.
@@ -128,6 +132,6 @@ def _places(folder: Path, address: str, about: dict[str, Any]) -> list[Path]:
     root = about.get("DockerRootDir")
     if root and address.startswith("unix://"):
         with contextlib.suppress(OSError):
-            os.statvfs(root)
+            room.free(Path(root))
             places.append(Path(root))
     return places
