@@ -14,6 +14,7 @@ import taskcluster
 from tcbox.workers import certificates
 from tests.acceptance.test_host_features import Screen
 from tests.acceptance.test_host_worker import alive, marker
+from tests.acceptance.test_ui import chromium as chromium
 from tests.support import docker_images as images
 from tests.support.tasks import Tasks
 
@@ -70,6 +71,26 @@ def test_a_shell_through_the_instances_port(box):
 
     asyncio.run(visit())
     until(lambda: tasks.state(task_id) == "completed")
+
+
+def test_a_person_opens_a_shell_in_a_task(chromium, box):
+    """The artifact shell.html leads to the web UI's terminal, where what is typed is done in the task's folder."""
+    tasks = Tasks(box)
+    task_id = started(tasks, {"command": [["sh", "-c", "echo forty > two; sleep 100"]], "maxRunTime": 120, "features": {"interactive": True}})
+    until(lambda: SHELL in names(tasks, task_id))
+    context = chromium.new_context(base_url=box.root_url)
+    page = context.new_page()
+    try:
+        page.goto(tasks.queue.buildSignedUrl("getLatestArtifact", task_id, SHELL))
+        assert page.url.startswith(f"{box.root_url}/shell/?v=2&socketUrl=ws%3A%2F%2F")
+        terminal = page.locator(".terminal")
+        page.get_by_text("Connected.").wait_for()
+        until(lambda: "#" in terminal.inner_text() or "$" in terminal.inner_text())
+        page.keyboard.type("cat two; echo $((6*7))")
+        page.keyboard.press("Enter")
+        until(lambda: "forty\n42\n" in terminal.inner_text())
+    finally:
+        context.close()
 
 
 def test_a_certificate_of_the_instances_worker(box):

@@ -11,8 +11,8 @@ from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import ids
-from tcbox.workers import certificates, lifecycle
-from tcbox.workers.docker import leftovers, payload, room
+from tcbox.workers import certificates, lifecycle, room
+from tcbox.workers.docker import leftovers, payload
 from tcbox.workers.docker.caches import Caches
 from tcbox.workers.docker.devices import Devices
 from tcbox.workers.docker.engine import Engine
@@ -24,7 +24,6 @@ from tcbox.workers.docker.shelf import Shelf
 from tcbox.workers.helpers import WATCHDOG, Helper
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
-from tcbox.workers.room import Room
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
 
