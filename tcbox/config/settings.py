@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tcbox.config import places
+from tcbox.config.export import Export
 from tcbox.config.section import section
 from tcbox.config.services import Services
 from tcbox.config.services.worker_manager import Provider
@@ -247,6 +248,9 @@ class Settings:
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     """How the instance ends."""
+
+    export: Export = field(default_factory=Export)
+    """What an export adds."""
 
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False, metadata={"key": False})
     """Where each value that is no default was said, by the path of its key."""
