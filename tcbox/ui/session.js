@@ -7,9 +7,37 @@ import { told } from "./notices.js";
 /** What was found when the page began: {session: {clientId, clientPrefix, expires} or null, methods: {github, link}}. */
 export let found = { session: null, methods: {} };
 
+const STORED = "tcbox.page";
+
+/**
+ * What the pages of this origin have and show, so that the sign-in's cookie, which servers at other ports of this host
+ * get to see, is of no use to them; null where the browser gives no digests, over plain HTTP from another machine.
+ */
+function page() {
+  if (!globalThis.crypto?.subtle) return null;
+  let known = localStorage.getItem(STORED);
+  if (!known) {
+    known = crypto.randomUUID() + crypto.randomUUID();
+    localStorage.setItem(STORED, known);
+  }
+  return known;
+}
+
+/** The page's secret, for a form. */
+export function shown() {
+  return page() ?? "";
+}
+
+async function digest() {
+  const known = page();
+  if (known === null) return {};
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(known)));
+  return { page: Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("") };
+}
+
 /** Call what is below /login/. Throws Refusal. */
 export async function login(method, route, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  const headers = { ...(body === undefined ? {} : { "Content-Type": "application/json" }), "X-Tcbox-Page": shown() };
   const text = body === undefined ? undefined : JSON.stringify(body);
   return api.read(await api.reach(new URL(`/login/${route}`, location.origin), { method, headers, body: text, credentials: "same-origin", cache: "no-store" }));
 }
@@ -32,8 +60,10 @@ export function clientPrefix() {
 /** The ways to sign in beside pasting credentials; `next` is where one comes back to. */
 export function ways(next) {
   const { github, link } = found.methods;
+  const there = github && el("a", { class: "button main", href: `/login/github?${new URLSearchParams({ next })}` }, "Continue with GitHub");
+  if (there) digest().then((bound) => { there.href = `/login/github?${new URLSearchParams({ next, ...bound })}`; });
   return [
-    github && el("p", {}, el("a", { class: "button main", href: `/login/github?${new URLSearchParams({ next })}` }, "Continue with GitHub")),
+    there && el("p", {}, there),
     link && el("p", { class: "hint" }, "The owner of the instance signs in with the command ", el("code", {}, "tcbox ui"), " on the machine that it runs on."),
   ].filter(Boolean);
 }
@@ -45,7 +75,7 @@ export async function byLink(main) {
   history.replaceState(null, "", "/sign-in");
   main.replaceChildren(el("h1", {}, "Sign in"), empty("Signing in…"));
   try {
-    await login("POST", "link", { code });
+    await login("POST", "link", { code, ...await digest() });
     sessionStorage.clear();
     location.replace("/");
   } catch (refusal) {

@@ -7,6 +7,7 @@ headers `Origin` and `Sec-Fetch-Site`, not by SameSite.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -30,12 +31,33 @@ class Door:
         self._https = parts.scheme == "https"
 
     def is_own(self, request: web.BaseRequest) -> bool:
-        """Whether a request comes from a page of the instance itself, or from no page at all."""
+        """Whether a request comes from a page of the instance itself, or from no page at all.
+
+        A page from elsewhere can have a name of its own lead here, and be of one origin with what it asks then.
+        """
+        if not self._known(request.host):
+            return False
         origin = request.headers.get("Origin")
         if origin is not None:
             scheme, _, host = origin.lower().partition("://")
             return scheme in ("http", "https") and host in (request.host.lower(), self.host)
         return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
+
+    def _known(self, host: str) -> bool:
+        """Whether a Host is the root URL's, or one that no stranger can have lead here: an address, or localhost."""
+        if host.lower() == self.host:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     def at_root(self, request: web.BaseRequest) -> bool:
         """Whether the browser has the instance open at its root URL, and not, say, at 127.0.0.1 for localhost."""
