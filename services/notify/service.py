@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from tcbox import clock as clocks
 from tcbox import db
 from tcbox.client import Caller
-from tcbox.events import Bus
+from tcbox.events import Binding, Bus
 from tcbox.runtime import Health, Registry
 from tcbox.services.notify import declarations, events, routes, store
 from tcbox.services.notify.api.denylist import Denylist
@@ -21,6 +21,7 @@ from tcbox.services.notify.outbox import Missing, Outbox
 from tcbox.services.notify.sandbox import Sandbox
 
 SUBSCRIPTION = "notify/tasks"
+BINDINGS = [Binding(f"exchange/taskcluster-queue/v1/task-{step}", "route.notify.#") for step in routes.STEPS]
 IGNORED = frozenset(("canceled", "deadline-exceeded"))
 
 
@@ -75,7 +76,7 @@ class Service:
         stack.push_async_callback(self._sandbox.close)
         stack.push_async_callback(self.outbox.close)
         stack.callback(self.troubles.clear)
-        subscription = await self._bus.subscribe(SUBSCRIPTION, routes.BINDINGS, self._handler.handle)
+        subscription = await self._bus.subscribe(SUBSCRIPTION, BINDINGS, self._handler.handle)
         stack.push_async_callback(self._bus.unsubscribe, subscription)
 
     def families(self) -> list[object]:

@@ -11,33 +11,23 @@ const STORED = "tcbox.page";
 
 /**
  * What the pages of this origin have and show, so that the sign-in's cookie, which servers at other ports of this host
- * get to see, is of no use to them; null where the browser gives no digests, over plain HTTP from another machine.
+ * get to see, is of no use to them; empty until one signs in.
  */
-function page() {
-  if (!globalThis.crypto?.subtle) return null;
-  let known = localStorage.getItem(STORED);
-  if (!known) {
-    known = crypto.randomUUID() + crypto.randomUUID();
-    localStorage.setItem(STORED, known);
-  }
-  return known;
+export function secret() {
+  return localStorage.getItem(STORED) ?? "";
 }
 
-/** The page's secret, for a form. */
-export function shown() {
-  return page() ?? "";
-}
-
+/** The digest of that secret, to be told at a sign-in; without one where the browser gives none, over plain HTTP from another machine. */
 async function digest() {
-  const known = page();
-  if (known === null) return {};
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(known)));
+  if (!globalThis.crypto?.subtle) return {};
+  if (!secret()) localStorage.setItem(STORED, crypto.randomUUID() + crypto.randomUUID());
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret())));
   return { page: Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("") };
 }
 
 /** Call what is below /login/. Throws Refusal. */
 export async function login(method, route, body) {
-  const headers = { ...(body === undefined ? {} : { "Content-Type": "application/json" }), "X-Tcbox-Page": shown() };
+  const headers = { ...(body === undefined ? {} : { "Content-Type": "application/json" }), "X-Tcbox-Page": secret() };
   const text = body === undefined ? undefined : JSON.stringify(body);
   return api.read(await api.reach(new URL(`/login/${route}`, location.origin), { method, headers, body: text, credentials: "same-origin", cache: "no-store" }));
 }
@@ -61,7 +51,10 @@ export function clientPrefix() {
 export function ways(next) {
   const { github, link } = found.methods;
   const there = github && el("a", { class: "button main", href: `/login/github?${new URLSearchParams({ next })}` }, "Continue with GitHub");
-  if (there) digest().then((bound) => { there.href = `/login/github?${new URLSearchParams({ next, ...bound })}`; });
+  if (there) there.addEventListener("click", (event) => {
+    event.preventDefault();
+    digest().then((bound) => location.assign(`/login/github?${new URLSearchParams({ next, ...bound })}`), told);
+  });
   return [
     there && el("p", {}, there),
     link && el("p", { class: "hint" }, "The owner of the instance signs in with the command ", el("code", {}, "tcbox ui"), " on the machine that it runs on."),
