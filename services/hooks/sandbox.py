@@ -31,13 +31,13 @@ class Sandbox:
 
     async def check(self, schema: str) -> None:
         """Check that JSON text is a schema. Raises Fault with all that is wrong with it."""
-        await self._pool.ask("check", schema=Raw(schema.encode()))
+        await self._pool.ask("check", of=schema, schema=Raw(schema.encode()))
 
     async def accept(self, schema: str, payload: Any) -> Any:
         """A payload with the schema's defaults. Raises Fault when it does not satisfy the schema."""
-        return await self._pool.ask("accept", schema=Raw(schema.encode()), payload=payload)
+        return await self._pool.ask("accept", of=schema, schema=Raw(schema.encode()), payload=payload)
 
     async def render(self, template: str, context: bytes) -> dict[str, Any] | None:
         """What a template makes with a context, both JSON text: a task, or None for none. Raises Fault."""
-        made: dict[str, Any] | None = await self._pool.ask("render", template=Raw(template.encode()), context=Raw(context))
+        made: dict[str, Any] | None = await self._pool.ask("render", of=template, template=Raw(template.encode()), context=Raw(context))
         return made

@@ -6,6 +6,7 @@ A pool is one service's, so that what strangers to one of them wrote never runs 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import signal
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ MIB = 1024 * 1024
 _START = 60.0
 """Seconds that a process may take until it is ready; more than it ever takes, as machines are slow at times."""
 _OVER_TIME = {-getattr(signal, name) for name in ("SIGXCPU", "SIGALRM") if hasattr(signal, name)}
+_MOST_SLOW = 1000
 _log = log.get("sandbox")
 
 
@@ -40,6 +42,7 @@ class Limits:
         patience: seconds for which one waits for its turn.
         idle: seconds after its last use at which a process is ended.
         uses: questions after which a process is ended, lest it grow.
+        penalty: seconds for which nothing is carried out again that took too long, lest it keep all others waiting.
     """
 
     seconds: float = 10.0
@@ -51,6 +54,7 @@ class Limits:
     patience: float = 60.0
     idle: float = 60.0
     uses: int = 1000
+    penalty: float = 60.0
 
 
 class Pool:
@@ -70,12 +74,14 @@ class Pool:
         self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[int]] = set()
+        self._slow: dict[bytes, float] = {}
 
-    async def ask(self, do: str, /, **question: Any) -> Any:
+    async def ask(self, do: str, /, of: str = "", **question: Any) -> Any:
         """What comes of a question.
 
         Args:
             do: what is to be done, by the program's table.
+            of: what of the question its author wrote. When that takes too long, it is refused at once for a while.
             question: the arguments; a msgspec.Raw is taken for JSON as it stands.
 
         Raises Fault when it, or what it asks to be carried out, is at fault; Unavailable when there is no turn to be had.
@@ -83,8 +89,14 @@ class Pool:
         text = msgspec.json.encode({"do": do, **question})
         if len(text) > self.limits.question:
             raise Oversized(f"it is larger than {_size(self.limits.question)}: make it smaller")
+        author = hashlib.sha256(of.encode("utf-8", "surrogatepass")).digest() if of else b""
         async with self._turn():
-            answer = await self._answer(text)
+            self._refuse_slow(author)
+            try:
+                answer = await self._answer(text)
+            except Late:
+                self._note_slow(author)
+                raise
         if "value" in answer:
             return answer["value"]
         if answer["fault"] is None:
@@ -138,6 +150,19 @@ class Pool:
         else:
             self._end(taken)
         return answer
+
+    def _refuse_slow(self, author: bytes) -> None:
+        until = self._slow.get(author, 0.0)
+        if until > asyncio.get_running_loop().time():
+            raise Late(f"it took more than {self.limits.seconds:g} seconds just before, and is not tried again within {self.limits.penalty:g}: make it do less")
+        self._slow.pop(author, None)
+
+    def _note_slow(self, author: bytes) -> None:
+        if author:
+            self._slow.pop(author, None)
+            self._slow[author] = asyncio.get_running_loop().time() + self.limits.penalty
+            if len(self._slow) > _MOST_SLOW:
+                del self._slow[next(iter(self._slow))]
 
     def _fault(self, code: int) -> Fault:
         if code in _OVER_TIME:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import time
 
 import pytest
 
-from tcbox import errors
+from tcbox import errors, log
 from tcbox.api import schemas
 from tcbox.api.declare import pattern
+from tcbox.cli import logs, terminal
 from tcbox.credentials import hawk
 from tcbox.services.auth.declarations import api as auth
 from tcbox.services.github import logs as github_logs
@@ -104,3 +106,13 @@ def test_a_profile_of_very_many_lines_is_refused(monkeypatch):
     assert profile_logs.packed("t", TASK, "http://x", io.BytesIO(b"x\n" * 10))
     with pytest.raises(errors.InputTooLarge, match="more than 10 lines"):
         profile_logs.packed("t", TASK, "http://x", io.BytesIO(b"x\n" * 11))
+
+
+def test_nothing_that_is_told_commands_a_terminal(tmp_path):
+    """What others wrote reaches terminals by the log, as lines or read from the file, without what those would obey."""
+    evil = "\x1b]52;c;ZXZpbA==\x07\x9b2J\rfaked"
+    record = logging.makeLogRecord({"name": "tcbox.x", "levelno": logging.ERROR, "levelname": "ERROR", "msg": evil, "worker": evil})
+    record.exc_info = (ValueError, ValueError(evil), None)
+    shown = [log.Lines().format(record), terminal.Calm(tmp_path).format(record), logs._readable(log.Json().format(record))]
+    assert [text for text in shown if any(bad in text for bad in ("\x1b]", "\x07", "\x9b", "\r"))] == []
+    assert all(text.count("52;c;ZXZpbA==") >= 2 for text in shown)

@@ -40,6 +40,8 @@ class Door:
         origin = request.headers.get("Origin")
         if origin is not None:
             scheme, _, host = origin.lower().partition("://")
+            if host == self.host and self._https:
+                return scheme == "https"  # a page by plain HTTP may be of whoever is on the way
             return scheme in ("http", "https") and host in (request.host.lower(), self.host)
         return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
 
