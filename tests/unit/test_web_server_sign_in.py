@@ -461,3 +461,14 @@ async def test_a_page_whose_own_name_leads_here_is_none_of_the_instance(web, hos
         assert (await browser.post("/login/credentials", headers=headers)).status == status
     told = await browser.ask("POST", "/login/link", headers={"Host": host, "Origin": f"http://{host}"}, json={"code": web.service.links.make()})
     assert told.status == (403 if status == 403 else 200)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://tc.example.com", 401), ("http://tc.example.com", 403), ("https://evil.example.com", 403), ("https://backend", 403)]
+)
+async def test_behind_a_proxy_the_origin_tells(database, clock, origin, status):
+    """Behind a proxy that gives the instance another Host, pages of the root URL are its own, and by https alone where that is https."""
+    async with running(database, clock, root_url="https://tc.example.com") as web:
+        browser = await web.browser()
+        told = await browser.post("/login/credentials", headers={"Host": "backend", "Origin": origin})
+        assert told.status == status

@@ -35,31 +35,13 @@ class Door:
 
         A page from elsewhere can have a name of its own lead here, and be of one origin with what it asks then.
         """
-        if not self._known(request.host):
-            return False
         origin = request.headers.get("Origin")
         if origin is not None:
             scheme, _, host = origin.lower().partition("://")
-            if host == self.host and self._https:
-                return scheme == "https"  # a page by plain HTTP may be of whoever is on the way
-            return scheme in ("http", "https") and host in (request.host.lower(), self.host)
+            if host == self.host:  # whatever a proxy between makes of the Host
+                return scheme == "https" or (scheme == "http" and not self._https)  # a page by plain HTTP may be of whoever is on the way
+            return scheme in ("http", "https") and host == request.host.lower() and _fixed(host)
         return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
-
-    def _known(self, host: str) -> bool:
-        """Whether a Host is the root URL's, or one that no stranger can have lead here: an address, or localhost."""
-        if host.lower() == self.host:
-            return True
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        if name == "localhost" or name.endswith(".localhost"):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
 
     def at_root(self, request: web.BaseRequest) -> bool:
         """Whether the browser has the instance open at its root URL, and not, say, at 127.0.0.1 for localhost."""
@@ -89,6 +71,15 @@ class Door:
         if self._secure(request):
             return f"__Host-tcbox-{name}"
         return f"tcbox-{name}-{request.host.rpartition(':')[2] if ':' in request.host else '80'}"
+
+
+def _fixed(host: str) -> bool:
+    """Whether a Host is none that a stranger can have lead here: an address, or localhost."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def within(path: str) -> str:

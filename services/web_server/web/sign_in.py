@@ -213,7 +213,11 @@ def _texts(body: bytes) -> dict[str, str]:
 
 
 def _foreign() -> web.Response:
-    return replies.refusal(403, "ForeignOrigin", "This may be asked only by pages of the instance itself, and the request came from another.")
+    return replies.refusal(
+        403,
+        "ForeignOrigin",
+        "This may be asked only by pages of the instance itself, at its root URL, and the request came from another. Open the instance there.",
+    )
 
 
 def _failed(status: int, text: str) -> web.Response:
