@@ -20,7 +20,8 @@ _BASE = ("Arg", "AsyncClient", "Binding", "Client", "Made", "Method", "binding")
 def write(instance: model.Instance, package: str) -> dict[str, str]:
     """All files by name."""
     del package  # modules of a package find each other without its name
-    modules = {_module(service): service for service in instance.services}
+    taken = names.Names()
+    modules = {taken.take(_module(service)): service for service in instance.services}
     return {
         "__init__.py": _init(modules),
         "_client.py": resources.files("tcbox.generate").joinpath("parts", "client.py.in").read_text("utf-8").replace("@MARK@", text.MARK),

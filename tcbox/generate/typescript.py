@@ -29,9 +29,10 @@ _INHERITED = {"call", "constructor", "explained", "ext", "made", "method", "resu
 def write(instance: model.Instance, package: str) -> dict[str, str]:
     """All files by name."""
     del package  # modules find each other without a name
-    modules = {"-".join(names.words(service.name)): service for service in instance.services}
+    taken = names.Names()
+    modules = {taken.take(_module(service)): service for service in instance.services}
     return {
-        "index.ts": _index(modules, instance),
+        "index.ts": _index(modules),
         "client.ts": resources.files("tcbox.generate").joinpath("parts", "client.ts.in").read_text("utf-8").replace("@MARK@", text.MARK),
         "contract.ts": _contract(instance),
         "version.ts": _version(instance),
@@ -39,8 +40,13 @@ def write(instance: model.Instance, package: str) -> dict[str, str]:
     }
 
 
-def _index(modules: dict[str, model.Service], instance: model.Instance) -> str:
-    del instance
+def _module(service: model.Service) -> str:
+    """The name of a service's module; those of our own files are taken."""
+    made = "-".join(names.words(service.name))
+    return f"{made}-service" if made in ("index", "client", "contract", "version", "") else made
+
+
+def _index(modules: dict[str, model.Service]) -> str:
     lines = [_HEAD, "", "// Typed clients of a Taskcluster instance; a module a service has its types, its client and its exchanges.", ""]
     lines += ['export { ClientMismatch, TaskclusterError, pages } from "./client.js";', 'export type { Binding, Credentials, Options } from "./client.js";']
     lines += ['export { DIGESTS, INSTANCE_VERSION } from "./version.js";']
