@@ -25,6 +25,7 @@ COMMANDS = {
     "events": "follow what the services announce",
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
+    "client": "make typed clients for programs",
     "config": "check, show and describe the configuration",
     "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",

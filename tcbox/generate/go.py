@@ -19,7 +19,7 @@ _SCALARS = {"string": "string", "time": "Time", "integer": "int64", "number": "f
 _HEAD = f"// {text.MARK}"
 _BUILD = "//go:build go1.24"
 _TAKEN = {
-    "Credentials", "Options", "Ptr", "Time", "At", "Binding", "Error", "MismatchError", "Page", "Pages", "InstanceVersion", "Digests",
+    "Credentials", "Options", "Ptr", "Slugid", "Time", "At", "Binding", "Error", "MismatchError", "Page", "Pages", "InstanceVersion", "Digests",
 }  # fmt: skip
 _WORDS = {
     "break", "case", "chan", "const", "continue", "default", "defer", "else", "fallthrough", "for", "func", "go", "goto", "if", "import", "interface", "map",
@@ -136,8 +136,8 @@ class _Module:
     def _nilable(self, kind: schemas.Type, shown: str) -> bool:
         """Whether a type has a value of its own for what is not there."""
         if isinstance(kind, schemas.Named):
-            body = self._types.declared[kind.name].body
-            return not isinstance(self._struct(body), schemas.Struct) and self._nilable(body, self._solid(body)) if not isinstance(body, schemas.Struct) else False
+            body = self._struct(self._types.declared[kind.name].body)
+            return not isinstance(body, schemas.Struct) and self._nilable(body, self._shown(body))
         return shown == _RAW or shown.startswith(("[]", "map[", "*"))
 
     def _struct(self, body: schemas.Struct | schemas.Type) -> schemas.Struct | schemas.Type:
@@ -203,7 +203,7 @@ class _Module:
                 token = f"p.{field}" if shown == "string" else f"*p.{field}"
         if struct.open:
             yield from (["", "\t// Others are the keys besides these."] if struct.fields else ["\t// Others are all keys."])
-            yield "\tOthers map[string]json.RawMessage `json:\"-\"`"
+            yield '\tOthers map[string]json.RawMessage `json:"-"`'
         yield from ("}", "")
         if token:
             yield "// NextToken asks for the next page; it is empty on the last one."
@@ -238,9 +238,8 @@ class _Module:
                 parts.append('answer: "object"')
             if required:
                 parts.append(f"required: {_strings(required)}")
-            yield from ("", f"\t\t{_quoted(method.name)}: {{{', '.join(parts)}}},") if method is not service.methods[0] else (
-                f"\t\t{_quoted(method.name)}: {{{', '.join(parts)}}},",
-            )
+            yield from [] if method is service.methods[0] else [""]  # apart, so that nothing is aligned
+            yield f"\t\t{_quoted(method.name)}: {{{', '.join(parts)}}},"
         yield from ("\t},", "}", "")
 
     def _client(self) -> Iterator[str]:
@@ -250,7 +249,6 @@ class _Module:
         yield f"func New{self._class}(options *Options) (*{self._class}, error) {{"
         yield f"\tclient, err := newClient({self._variable}, options)"
         yield from ("\tif err != nil {", "\t\treturn nil, err", "\t}", f"\treturn &{self._class}{{client}}, nil", "}", "")
-        self._functions = names.Names([names.exported(method.name) for method in self._service.methods])
 
     def _method(self, method: model.Method) -> Iterator[str]:
         name = names.exported(method.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from tcbox import errors
 
 API, EXCHANGES = "api.json", "exchanges.json"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PROSE = ("title", "description", "$id", "$schema", "examples", "default")
 
 
@@ -111,6 +113,7 @@ def read(references: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]
     made = []
     for name, (path, document) in sorted(apis.items()):
         try:
+            _named(path, name, document, exchanges.get(name))
             made.append(_service(name, document, exchanges.get(name), schemas, releases.get(name, "")))
         except (KeyError, TypeError, AttributeError) as error:
             raise errors.TcboxError(f"{path} is no reference that can be read: {error!r}") from error
@@ -156,6 +159,21 @@ def contract(schema: Any, *, names: bool = False) -> Any:
     if isinstance(schema, list):
         return [contract(value) for value in schema]
     return schema
+
+
+def _named(path: str, service: str, *documents: Mapping[str, Any] | None) -> None:
+    """See that all names can be told in code: they come from whoever answers at the root URL.
+
+    Raises TcboxError when one cannot.
+    """
+    found = [service]
+    for document in filter(None, documents):
+        for entry in document["entries"]:
+            words = [word["name"] for word in entry.get("routingKey", ())]
+            found += [entry["name"], *entry.get("args", ()), *entry.get("query", ()), *words]
+    for name in found:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise errors.TcboxError(f"{path}: {name!r} is no name that a client could have")
 
 
 def _service(

@@ -14,6 +14,7 @@ _PROSE = 88
 _SCALARS = {"string": "str", "time": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _HEAD = f"# {text.MARK}\n"
 _TYPING = ("Any", "Literal", "NotRequired", "TypeAlias", "TypedDict")
+_ERRORS = ("TaskclusterAuthFailure", "TaskclusterConnectionError", "TaskclusterFailure", "TaskclusterRestFailure")
 _BASE = ("Arg", "AsyncClient", "Binding", "Client", "Made", "Method", "binding")
 
 
@@ -38,7 +39,7 @@ def _module(service: model.Service) -> str:
 
 
 def _init(modules: dict[str, model.Service]) -> str:
-    shared = ["Binding", "ClientMismatch", "Credentials", "Options", "UnexpectedBody", "async_pages", "pages"]
+    shared = ["Binding", "ClientMismatch", "Credentials", "Options", *_ERRORS, "UnexpectedBody", "async_pages", "pages", "slugid"]
     lines = [f'{_HEAD}"""Typed clients of a Taskcluster instance; a module a service has its types, its clients and its exchanges."""', ""]
     imports, exported = [], [*shared, "DIGESTS", "INSTANCE_VERSION"]
     for name, service in modules.items():
@@ -79,6 +80,7 @@ class _Module:
         self._class = names.camel(service.name)
         own = {self._class, f"Async{self._class}", f"{self._class}Events", "MADE", "cast"}
         self._types = schemas.Types(service.name, instance.schemas, frozenset({*own, *_TYPING, *_BASE}))
+        self._used = {"AsyncClient", "Client", "Made"}
 
     def lines(self) -> Iterator[str]:
         """The whole module."""
@@ -86,18 +88,15 @@ class _Module:
         clients = [*self._client("Client", self._class, ""), "", "", *self._client("AsyncClient", f"Async{self._class}", "async ")]
         events = ["", "", *self._events()] if service.exchanges else []
         body = [*self._declarations(), *self._made(), "", "", *clients, *events]
-        said = "\n".join(body)
         yield _HEAD + '"""' + "\n".join(_escaped(text.paragraphs(service.title, service.description, width=_PROSE)))
         yield '"""'
         yield ""
         yield "from __future__ import annotations"
         yield ""
-        used = [name for name in _TYPING if f"{name}[" in said or f": {name}" in said or f"({name}" in said or f" {name}(" in said or name == "Any" and "Any" in said]
-        if used:
+        if used := [name for name in _TYPING if name in self._used]:
             yield from _listed("from typing import ", used, "(", ")")
             yield ""
-        wanted = [name for name in _BASE if name not in ("Binding", "binding", "Method") or (service.exchanges if name != "Method" else service.methods)]
-        yield from _listed("from ._client import ", wanted, "(", ")")
+        yield from _listed("from ._client import ", [name for name in _BASE if name in self._used], "(", ")")
         yield "" if not self._types.declared or not body[0].startswith(("class", "@")) else "\n"
         yield from body
 
@@ -120,8 +119,10 @@ class _Module:
 
     def _declaration(self, declaration: schemas.Declaration) -> Iterator[str]:
         body, about = declaration.body, declaration.about
+        self._used.add("TypedDict" if isinstance(body, schemas.Struct) else "TypeAlias")
         if not isinstance(body, schemas.Struct):
             if isinstance(body, schemas.OneValue):
+                self._used.add("Literal")
                 yield from _listed(f"{declaration.name}: TypeAlias = Literal", [_literal(value) for value in body.values], "[", "]")
             else:
                 yield from _assigned(f"{declaration.name}: TypeAlias", _quoted(self._shown(body)))
@@ -132,7 +133,7 @@ class _Module:
             for each in body.fields:
                 yield ""
                 shown = self._shown(each.type)
-                yield from _annotated(each.key, shown if each.required else f"NotRequired[{shown}]")
+                yield from _annotated(each.key, shown if each.required else self._optional(shown))
                 yield from _docs(each.about, "    ")
         else:
             yield f"{declaration.name} = TypedDict("
@@ -141,16 +142,21 @@ class _Module:
             for each in body.fields:
                 yield from (f"        # {line}".rstrip() for line in text.paragraphs(each.about, width=_PROSE - 10))
                 shown = self._shown(each.type)
-                yield f"        {_quoted(each.key)}: {_quoted(shown if each.required else f'NotRequired[{shown}]')},"
+                yield f"        {_quoted(each.key)}: {_quoted(shown if each.required else self._optional(shown))},"
             yield "    },"
             yield ")"
             yield from _docs(about, "")
+
+    def _optional(self, shown: str) -> str:
+        self._used.add("NotRequired")
+        return f"NotRequired[{shown}]"
 
     def _shown(self, kind: schemas.Type) -> str:
         match kind:
             case schemas.Plain(name):
                 return _SCALARS[name]
             case schemas.OneValue(values):
+                self._used.add("Literal")
                 return f"Literal[{', '.join(_literal(value) for value in values)}]"
             case schemas.List(item):
                 return f"list[{self._shown(item)}]"
@@ -161,6 +167,7 @@ class _Module:
             case schemas.Choice(members):
                 return " | ".join(self._shown(member) for member in members)
             case _:
+                self._used.add("Any")
                 return "Any"
 
     # ---------------------------------------------------------------- clients
@@ -173,6 +180,7 @@ class _Module:
         if not service.methods:
             yield "    {},"
         else:
+            self._used.add("Method")
             yield "    {"
             for method in service.methods:
                 yield from self._entry(method)
@@ -210,6 +218,7 @@ class _Module:
     def _method(self, method: model.Method, async_word: str) -> Iterator[str]:
         args, query, payload = _parameters(method)
         given = ["self", *(f"{name}: Arg" for name in args)]
+        self._used |= {"Arg"} if args or query else set()
         if method.input:
             given.append(f"{payload}: {self._shown(self._types.named(method.input))}")
         if query:
@@ -238,7 +247,7 @@ class _Module:
         if method.blob:
             return "bytes"
         if method.output is None:
-            return "Any" if method.verb == "get" else "None"
+            return self._shown(schemas.Anything()) if method.verb == "get" else "None"
         return self._shown(self._types.named(method.output))
 
     def _url(self, method: model.Method, name: str) -> Iterator[str]:
@@ -259,6 +268,7 @@ class _Module:
         for exchange in self._service.exchanges:
             yield ""
             wanted = [(word, _identifier(word.name)) for word in exchange.words if word.constant is None]
+            self._used |= {"Binding", "binding", *(["Arg"] if wanted else [])}
             given = (["*"] if wanted else []) + [f"{name}: Arg | None = None" for _, name in wanted]
             yield "    @staticmethod"
             yield from text.indented(_signature(f"def {_identifier(exchange.name)}", given, "Binding"), "    ")
@@ -393,11 +403,10 @@ def _escaped(lines: Sequence[str]) -> list[str]:
 
 def _quoted(value: str) -> str:
     """A string as `ruff format` quotes it."""
-    if '"' in value and "'" not in value:
-        return "'" + value.replace("\\", "\\\\").replace("\n", "\\n") + "'"
+    made = json.dumps(value, ensure_ascii=False)
     if value.count('"') > value.count("'"):
-        return "'" + value.replace("\\", "\\\\").replace("\n", "\\n").replace("'", "\\'") + "'"
-    return json.dumps(value, ensure_ascii=False)
+        return "'" + made[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
+    return made
 
 
 def _literal(value: schemas.Scalar) -> str:

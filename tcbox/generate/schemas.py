@@ -136,7 +136,8 @@ class Types:
         node: Any = self.documents[path]
         for part in filter(None, pointer.split("/")):
             part = part.replace("~1", "/").replace("~0", "~")  # noqa: PLW2901 - the same part, unescaped
-            node = node[int(part)] if isinstance(node, list) else node[part]
+            inner = dict(enumerate(node)) if isinstance(node, list) else node if isinstance(node, dict) else {}
+            node = inner.get(int(part) if isinstance(node, list) and part.isdigit() else part)
         return node
 
     def _pointed(self, path: str, pointer: str) -> Type:
@@ -154,9 +155,11 @@ class Types:
         finally:
             self._open.pop()
 
-    def _declare(self, place: str, wish: str, schema: Any, path: str) -> str:
+    def _declare(self, place: str, wish: str, schema: Any, path: str, *, known_as: str = "") -> str:
+        if known_as:
+            self._places[known_as] = self._places.get(place, "")
         if place not in self._places:
-            name = self._places[place] = self._names.take(wish)
+            name = self._places[place] = self._places[known_as or place] = self._names.take(wish)
             self.declared[name] = Declaration(name, "", Anything())  # its place in the order
             self.declared[name] = Declaration(name, _about(schema), self._body(schema, name, path))
         return self._places[place]
@@ -180,7 +183,7 @@ class Types:
         if self._is_struct(schema) or len(schema.get("enum", ())) > 1 or len(_alternatives(schema)) > 1:
             whole = {**schema, **about}
             if self._is_struct(schema) or _deserves_name(self._build(schema, name, path)):
-                return Named(self._declare(place or json.dumps([path, name, whole]), name, whole, path))
+                return Named(self._declare(json.dumps([path, name, whole]), name, whole, path, known_as=place))
         return self._build(schema, name, path)
 
     def _build(self, schema: Any, name: str, path: str) -> Type:
@@ -235,7 +238,8 @@ class Types:
     def _absolute(self, schema: Any, path: str) -> Any:
         """The same with references that can be followed from anywhere."""
         if isinstance(schema, dict):
-            return {key: model.absolute(path, value) if key == "$ref" and isinstance(value, str) else self._absolute(value, path) for key, value in schema.items()}
+            ref = {"$ref": model.absolute(path, schema["$ref"])} if isinstance(schema.get("$ref"), str) else {}
+            return {**{key: self._absolute(value, path) for key, value in schema.items()}, **ref}
         return [self._absolute(value, path) for value in schema] if isinstance(schema, list) else schema
 
     def _is_struct(self, schema: Mapping[str, Any]) -> bool:

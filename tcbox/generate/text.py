@@ -21,7 +21,7 @@ def paragraphs(*texts: str, width: int) -> list[str]:
         fenced, filling = False, ""
         for line in [*(line.rstrip() for line in text.splitlines()), ""]:
             fence = line.lstrip().startswith("```")
-            exact = fenced or fence or line.startswith("    ") or line.startswith(("#", "|"))
+            exact = fenced or fence or line.startswith(("    ", "#", "|"))
             if filling and (not line or exact or _ITEM.match(line)):
                 made += _filled(filling, width)
                 filling = ""

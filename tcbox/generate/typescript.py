@@ -48,7 +48,7 @@ def _module(service: model.Service) -> str:
 
 def _index(modules: dict[str, model.Service]) -> str:
     lines = [_HEAD, "", "// Typed clients of a Taskcluster instance; a module a service has its types, its client and its exchanges.", ""]
-    lines += ['export { ClientMismatch, TaskclusterError, pages } from "./client.js";', 'export type { Binding, Credentials, Options } from "./client.js";']
+    lines += ['export { ClientMismatch, TaskclusterError, pages, slugid } from "./client.js";', 'export type { Binding, Credentials, Options } from "./client.js";']
     lines += ['export { DIGESTS, INSTANCE_VERSION } from "./version.js";']
     for name, service in modules.items():
         mine = [_client_name(service)] + ([f"{names.camel(service.name)}Events"] if service.exchanges else [])
@@ -61,7 +61,13 @@ def _client_name(service: model.Service) -> str:
 
 
 def _version(instance: model.Instance) -> str:
-    lines = [_HEAD, "", "/** The version of the instance that these clients were made from. */", f"export const INSTANCE_VERSION = {_quoted(instance.release)};", ""]
+    lines = [
+        _HEAD,
+        "",
+        "/** The version of the instance that these clients were made from. */",
+        f"export const INSTANCE_VERSION = {_quoted(instance.release)};",
+        "",
+    ]
     lines += ["/** Of each service's methods, exchanges and schemas: two instances with the same digest are called alike. */"]
     lines += ["export const DIGESTS: { readonly [service: string]: string } = {"]
     lines += [f"  {_key(service.name, quote=_mixed([each.name for each in instance.services]))}: {_quoted(service.digest)}," for service in instance.services]
@@ -218,7 +224,7 @@ class _Module:
         if method.query:
             given.append(_QueryType(method.query).parameter(query))
         result = self._answer(method)
-        yield from _signature(f"  async {name}(", given, f"): Promise<{result}> {{")
+        yield from _signature(f"  async {_key(name, quote=True)}(", given, f"): Promise<{result}> {{")
         words = [_quoted(method.name), f"[{', '.join(args)}]"]
         if method.input or method.query:
             words.append(payload if method.input else "undefined")
@@ -247,7 +253,7 @@ class _Module:
         if method.query:
             given.append(_QueryType(method.query).parameter(query))
         given.append(f"{expiration}?: number")
-        yield from _signature(f"  async {name}(", given, "): Promise<string> {")
+        yield from _signature(f"  async {_key(name, quote=True)}(", given, "): Promise<string> {")
         words = [_quoted(method.name), f"[{', '.join(args)}]", query if method.query else "{}", expiration]
         yield from _bracketed("    return await this.signedUrl(", words, ");")
         yield "  }"

@@ -59,6 +59,11 @@ def node() -> Path:
     return _made("node", ("node", "npm"), _build_node)
 
 
+def typescript() -> Path:
+    """A folder with TypeScript's compiler, and Prettier."""
+    return _made("typescript", ("node", "npm"), _build_typescript)
+
+
 def scriptworker() -> Path:
     """The folder of a virtual environment with scriptworker."""
     return _made("scriptworker", (), _build_scriptworker)
@@ -121,6 +126,11 @@ def _build_node(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
     _run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], target)
     _run(["node", "bundle.mjs"], target)
+
+
+def _build_typescript(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    _run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], target)
 
 
 def _build_scriptworker(source: Path, target: Path) -> None:
