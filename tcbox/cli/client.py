@@ -12,6 +12,8 @@ from pathlib import Path
 from tcbox import errors
 from tcbox.cli import connect
 
+_GO = {"case", "chan", "const", "default", "defer", "fallthrough", "func", "go", "goto", "interface", "main", "map", "package", "range", "select", "struct"}
+_GO |= {"switch", "type", "var"}
 LANGUAGES = ("python", "typescript", "go")
 
 
@@ -54,7 +56,7 @@ def package_name(language: str, folder: Path) -> str:
     name = folder.resolve().name
     if language == "go":
         name = re.sub(r"[^a-z0-9]", "", name.lower()).lstrip("0123456789")
-    if language != "typescript" and (not name.isidentifier() or keyword.iskeyword(name)):
+    if language != "typescript" and (not name.isidentifier() or keyword.iskeyword(name) or (language == "go" and name in _GO)):
         raise errors.TcboxError(f"a package for {language} cannot be called {folder.resolve().name!r}: give another folder with --out")
     return name
 

@@ -379,9 +379,11 @@ def _forms(structs: Sequence[schemas.Struct]) -> list[str]:
 
 
 def _docs(*about: str) -> Iterator[str]:
-    """A comment, as gofmt has it: lists are set in, and apart from what follows them."""
+    """A comment, as gofmt has it: lists are set in, and a line that stands alone ends like a sentence, since it would be a heading."""
     listed = False
-    for line in text.paragraphs(*about, width=_PROSE):
+    lines = ["", *text.paragraphs(*about, width=_PROSE - 1), ""]
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        line += "." if not before and not after and line[-1:].isalnum() else ""  # noqa: PLW2901 - the same line
         item = re.match(r"\s*(?:[*-]|(\d+)\.) +(.*)", line)
         if item:
             yield f"//   - {item[2]}" if item[1] is None else f"//  {item[1]}. {item[2]}"

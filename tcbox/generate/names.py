@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[A-Z]+")
-_INITIALS = {"id", "url", "uri", "json", "http", "https", "api", "aws", "arn", "sha", "html", "ip", "vm", "os", "ids", "urls"}
+_INITIALS = {"id", "url", "uri", "json", "http", "https", "api", "aws", "arn", "sha", "html", "ip", "vm", "os"}
+_PLURALS = {"ids": "IDs", "urls": "URLs"}
 
 
 def words(text: str) -> list[str]:
@@ -22,15 +23,21 @@ def camel(text: str) -> str:
 
 def exported(text: str) -> str:
     """The same as Go's readers write it: `TaskQueueID`."""
-    made = "".join({"ids": "IDs", "urls": "URLs"}.get(word, word.upper() if word in _INITIALS else word[:1].upper() + word[1:]) for word in words(text))
+    made = "".join(map(_capital, words(text)))
     return f"N{made}" if made[:1].isdigit() else made or "Unnamed"
 
 
 def unexported(text: str) -> str:
     """A parameter in Go: `taskQueueID`."""
     first, *rest = words(text) or ["x"]
-    made = first + "".join(exported(word) for word in rest)
+    made = first + "".join(map(_capital, rest))
     return f"n{made}" if made[:1].isdigit() else made
+
+
+def _capital(word: str) -> str:
+    if word in _PLURALS:
+        return _PLURALS[word]
+    return word.upper() if word in _INITIALS else word[:1].upper() + word[1:]
 
 
 class Names:

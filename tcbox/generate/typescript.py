@@ -48,7 +48,10 @@ def _module(service: model.Service) -> str:
 
 def _index(modules: dict[str, model.Service]) -> str:
     lines = [_HEAD, "", "// Typed clients of a Taskcluster instance; a module a service has its types, its client and its exchanges.", ""]
-    lines += ['export { ClientMismatch, TaskclusterError, pages, slugid } from "./client.js";', 'export type { Binding, Credentials, Options } from "./client.js";']
+    lines += [
+        'export { ClientMismatch, TaskclusterError, pages, slugid } from "./client.js";',
+        'export type { Binding, Credentials, Options } from "./client.js";',
+    ]
     lines += ['export { DIGESTS, INSTANCE_VERSION } from "./version.js";']
     for name, service in modules.items():
         mine = [_client_name(service)] + ([f"{names.camel(service.name)}Events"] if service.exchanges else [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -186,7 +185,9 @@ def test_python_is_as_its_tools_want_it(made, programs):
     run(sys.executable, "-m", "ruff", "format", *bare, "--check", "tc", folder=folder)
     run(sys.executable, "-m", "ruff", "check", *bare, "tc", folder=folder)
     run(sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={folder}/.mypy", "tc", "program.py", folder=folder)
-    (folder / "wrong.py").write_text("from tc import Queue\n\nstatus = Queue().status('x')['status']\nprint(status['stat'], Queue().nothing(), status['state'] == 'done')\n")
+    (folder / "wrong.py").write_text(
+        "from tc import Queue\n\nstatus = Queue().status('x')['status']\nprint(status['stat'], Queue().nothing(), status['state'] == 'done')\n"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={folder}/.mypy", "wrong.py"], cwd=folder, capture_output=True, text=True
     )
@@ -201,27 +202,22 @@ def test_typescript_and_go_are_as_their_tools_want_them(made, programs):
     assert run("gofmt", "-l", "tc", folder=made["go"]) == ""
 
 
-def test_the_same_references_make_the_same_files(box, made, proxy, tmp_path):
-    """A second generation, by way of another root URL, changes nothing; --check tells whether a folder fits, and what was left over goes."""
-    for language in LANGUAGES:
-        other = ChangingProxy(box.root_url)
-        try:
-            generate(box, language, tmp_path / language / "tc", "--root-url", other.root_url)
-        finally:
-            other.close()
-        one, two = (made[language] / "tc", tmp_path / language / "tc")
-        names = sorted(path.name for path in two.iterdir())
-        assert [path.read_bytes() for path in (one / name for name in names)] == [path.read_bytes() for path in (two / name for name in names)]
-        assert "0 of them changed" in generate(box, language, two).stdout
-        assert generate(box, language, two, "--check").returncode == 0
-    folder = tmp_path / "python" / "tc"
+def test_the_same_references_make_the_same_files(box, made, tmp_path):
+    """By way of another root URL the same would be written; --check tells whether a folder fits, and what was left over goes."""
+    other = ChangingProxy(box.root_url)
+    try:
+        for language in LANGUAGES:
+            assert "fits" in generate(box, language, made[language] / "tc", "--check", "--root-url", other.root_url).stdout
+    finally:
+        other.close()
+    folder = tmp_path / "tc"
+    shutil.copytree(made["python"] / "tc", folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "mine.py").write_text("# mine\n")
     assert "queue.py" in generate(box, "python", folder, "--check", "--service", "secrets", check=False).stderr
     generate(box, "python", folder, "--service", "secrets")
     assert sorted(path.name for path in folder.iterdir()) == [
         "__init__.py", "_client.py", "_contract.py", "_version.py", "mine.py", "py.typed", "secrets.py",
     ]  # fmt: skip
-    assert "folder" not in os.environ
 
 
 @pytest.mark.parametrize(

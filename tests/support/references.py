@@ -86,9 +86,7 @@ SCHEMAS: dict[str, Any] = {
         "additionalProperties": False,
     },
     "/schemas/demo/v1/parts.json": {
-        "definitions": {
-            "state": {"type": "string", "enum": ["not-even-thought-of", "thought-of", "there", "gone again for good"], "description": "How it is."}
-        }
+        "definitions": {"state": {"type": "string", "enum": ["not-even-thought-of", "thought-of", "there", "gone again for good"], "description": "How it is."}}
     },
     "/schemas/demo/v1/things.json": {
         "title": "Things",
