@@ -26,6 +26,7 @@ COMMANDS = {
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
     "client": "make typed clients for programs",
+    "export": "the same instance as replicated services, for Kubernetes or Compose",
     "config": "check, show and describe the configuration",
     "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",

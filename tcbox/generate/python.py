@@ -394,8 +394,8 @@ def _docs(about: str, indent: str) -> Iterator[str]:
 
 def _escaped(lines: Sequence[str]) -> list[str]:
     made = [line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') for line in lines]
-    if made and made[-1].endswith('"'):
-        made[-1] = made[-1][:-1] + '\\"'
+    if lines and lines[-1].endswith('"'):  # it would be one of the closing quotes
+        made[-1] = lines[-1][:-1].replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + '\\"'
     if made and made[0].startswith('"'):
         made[0] = "\\" + made[0]
     return made
