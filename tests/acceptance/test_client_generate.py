@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import clients
+from tcbox.cli import main as cli
+from tests.support import clients, pages
 from tests.support.box import TCBOX, Box, clean_env
 from tests.support.changing_proxy import ChangingProxy
 
@@ -237,3 +239,14 @@ def test_mistakes_are_named(box, tmp_path, words, said):
     assert done.returncode == 1
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_is_run(box, made, program):
+    """The program that docs/clients.md shows works, and its commands are commands."""
+    program("python", "tour")  # so that there is a task queue to list
+    credentials = box.info["credentials"]
+    env = {"TASKCLUSTER_ROOT_URL": box.root_url, "TASKCLUSTER_CLIENT_ID": credentials["clientId"], "TASKCLUSTER_ACCESS_TOKEN": credentials["accessToken"]}
+    (code,) = pages.fences("docs/clients.md", "python")
+    assert "test/generated" in run(sys.executable, "-c", code, folder=made["python"], **env)
+    for line in pages.fence("docs/clients.md", "sh", "client generate").splitlines():
+        assert cli.parser().parse_args(shlex.split(line, comments=True)[1:]).command == "client"

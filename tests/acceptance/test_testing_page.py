@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import textwrap
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -235,9 +234,3 @@ def test_eight_at_once(machine):
     assert [info["pid"] for info in infos if alive(info["pid"])] == []
     assert [info["data"] for info in infos if Path(info["data"]).exists()] == []
     assert left(machine) == []
-
-
-def test_the_clients_page():
-    """The Python that docs/clients.md shows is Python."""
-    for part in pages.fences("docs/clients.md", "python"):
-        compile(textwrap.dedent(part), "docs/clients.md", "exec")
