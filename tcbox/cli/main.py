@@ -25,6 +25,7 @@ COMMANDS = {
     "events": "follow what the services announce",
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
+    "client": "make typed clients for programs",
     "export": "the same instance as replicated services, for Kubernetes or Compose",
     "config": "check, show and describe the configuration",
     "db": "copy the database to another",
