@@ -164,9 +164,9 @@ class Box:
         return {"milliseconds": (time.perf_counter() - started) * 1000}
 
     async def _sign_in(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {"url": self.sign_in_link()}
+        return {"url": await self.sign_in_link()}
 
-    def sign_in_link(self) -> str:
+    async def sign_in_link(self) -> str:
         """A link that signs the owner in, once, within 10 minutes.
 
         Raises TcboxError when the instance takes none.
@@ -179,7 +179,7 @@ class Box:
             )
         here = self.settings.services.web_server.links == "loopback" and self.settings.root_url
         base = f"http://{_shown(self.settings.host)}:{self.port}" if here else self.root_url
-        return f"{base}/sign-in#{web_server.links.make()}"
+        return f"{base}/sign-in#{await web_server.links.make()}"
 
     async def _advance(self, body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(self.clock, clocks.VirtualClock):

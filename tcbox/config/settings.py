@@ -14,9 +14,10 @@ from typing import Literal
 
 from tcbox.config import places
 from tcbox.config.section import section
+from tcbox.config.serve import Serve
 from tcbox.config.services import Services
 from tcbox.config.services.worker_manager import Provider
-from tcbox.config.values import Address, BlobsUrl, Count, DatabaseUrl, EventsUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
+from tcbox.config.values import AccessToken, Address, BlobsUrl, Count, DatabaseUrl, EventsUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
@@ -73,6 +74,10 @@ class Blobs:
 
     secret_access_key: Secret = _NO_SECRET
     """What belongs to `access_key_id`; give it by reference. Default: none."""
+
+    shared: bool = False
+    """Whether a `file:` folder is the same one for all processes of `tcbox serve`, as on a network file system. Default: false,
+    and they refuse it."""
 
 
 @section
@@ -182,6 +187,14 @@ class Settings:
     log: Log = field(default_factory=Log)
     """What is logged, and how."""
 
+    instance_key: Secret = _NO_SECRET
+    """The key from which the services' own tokens derive: 32 bytes in base64; give it by reference. Default: `keys/instance.key`
+    in the data folder, made on the first start. Processes of `tcbox serve` need it."""
+
+    root_access_token: AccessToken = _NO_SECRET
+    """The access token of the owner's client, `static/taskcluster/root`; give it by reference. Default: that in
+    `root-client.json` in the data folder, made on the first start. Processes of `tcbox serve` need it."""
+
     services: Services = field(default_factory=Services)
     """The services."""
 
@@ -194,6 +207,9 @@ class Settings:
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     """How the instance ends."""
+
+    serve: Serve = field(default_factory=Serve)
+    """Services as processes of their own."""
 
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False, metadata={"key": False})
     """Where each value that is no default was said, by the path of its key."""

@@ -88,7 +88,7 @@ class SignIn:
                 "Open it there, or set services.web_server.links: anywhere."
             )
             return replies.refusal(403, "NotLocal", message)
-        if not self._links.use(_code(await replies.body(request))):
+        if not await self._links.use(_code(await replies.body(request))):
             return replies.refusal(403, "LinkUsed", "This link was used before, or is older than 10 minutes. 'tcbox ui' prints a new one.")
         return await self._signed_in(request, self._owner, "link")
 
