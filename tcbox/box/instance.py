@@ -45,7 +45,8 @@ class Box:
         self.registry = Registry()
         self.root_url = ""
         self.port = 0
-        self.root_client = identity.root_client(folder.root_client)
+        given = settings.root_access_token.reveal()
+        self.root_client = identity.given_root(given) if given else identity.root_client(folder.root_client)
         self.shared: services.Shared | None = None
         self.workers: workers.Workers | None = None
         self._token = token
@@ -78,7 +79,8 @@ class Box:
         self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
         bus = Bus(database, self.clock)
         self._stack.push_async_callback(bus.close)
-        key = identity.instance_key(folder.key_file("instance"))
+        given = settings.instance_key.reveal()
+        key = identity.given_key(given) if given else identity.instance_key(folder.key_file("instance"))
         place, signer = services.open_blobs(settings, folder, self.root_url, key, self.clock)
         await place.start()
         self._stack.push_async_callback(place.close)

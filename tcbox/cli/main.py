@@ -25,6 +25,8 @@ COMMANDS = {
     "events": "follow what the services announce",
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
+    "serve": "run services as processes of their own",
+    "migrate": "bring the database's schema up to date for them",
     "config": "check, show and describe the configuration",
     "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",

@@ -17,7 +17,22 @@ from tcbox.config.section import section
 from tcbox.config.serve import Serve
 from tcbox.config.services import Services
 from tcbox.config.services.worker_manager import Provider
-from tcbox.config.values import AccessToken, Address, BlobsUrl, Count, DatabaseUrl, EventsUrl, HttpUrl, Port, RootUrl, Seconds, Secret, TaskQueue, TaskQueues, Url
+from tcbox.config.values import (
+    AccessToken,
+    Address,
+    BlobsUrl,
+    Count,
+    DatabaseUrl,
+    EventsUrl,
+    HttpUrl,
+    Port,
+    RootUrl,
+    Seconds,
+    Secret,
+    TaskQueue,
+    TaskQueues,
+    Url,
+)  # fmt: skip
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
