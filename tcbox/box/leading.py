@@ -65,7 +65,7 @@ class Leading:
 
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=10)
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
+            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept", "Content-Type"),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT),
         )  # fmt: skip
         self._handler = web.Server(

@@ -130,6 +130,7 @@ class Cluster:
             "TCBOX_INSTANCE_KEY": base64.b64encode(os.urandom(32)).decode(),
             "TCBOX_ROOT_ACCESS_TOKEN": self.root_token,
             "TCBOX_SERVE_NOTICE_SECONDS": "1.5",
+            "TCBOX_SERVICES_WEB_SERVER_LINKS": "anywhere",
         }  # fmt: skip
         self.replicas: dict[str, list[Replica]] = {}
         for name in REQUIRES:
