@@ -26,6 +26,9 @@ from tcbox.scopes import ScopeSet
 if TYPE_CHECKING:
     import aiohttp
 
+    from tcbox.api.declare import Api
+    from tcbox.api.dispatch import Dispatcher
+    from tcbox.box.tracing import Tracing
     from tcbox.services.auth.audit import Audit
 
 Identity = Success | Failure
@@ -76,12 +79,13 @@ class Apart(Shared):
         session: for calls of services that run elsewhere.
         token: the access token of the one service that runs here, where it does not derive from the key.
         answering: the services that answer calls here.
+        tracing: where spans of calls are made; None to make none.
     """
 
     session: aiohttp.ClientSession = field(kw_only=True)
     token: str = field(default="", kw_only=True)
     answering: frozenset[str] = field(default=frozenset(), kw_only=True)
-    headers: Callable[[], Mapping[str, str]] = field(default=dict, kw_only=True)
+    tracing: Tracing | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         self._clients: dict[tuple[str, str], Http] = {}
@@ -90,6 +94,10 @@ class Apart(Shared):
     @property
     def _has_auth(self) -> bool:
         return "auth" in self.answering
+
+    def dispatcher(self, api: Api, handlers: Mapping[str, Any]) -> Dispatcher:
+        """What answers the calls of a service's methods."""
+        return self.tracing.dispatcher(self, api, handlers) if self.tracing is not None else super().dispatcher(api, handlers)
 
     # -- who calls
 
@@ -159,9 +167,8 @@ class Apart(Shared):
         if key not in self._clients:
             chosen = self.settings.serve
             url = chosen.urls.get(service) or chosen.services_url or self.root_url
-            self._clients[key] = Http(
-                url, credentials, session=self.session, clock=clocks.SystemClock(), retries=_RETRIES, routes=routes, headers=self.headers
-            )  # fmt: skip
+            headers = self.tracing.headers if self.tracing is not None else dict
+            self._clients[key] = Http(url, credentials, session=self.session, clock=clocks.SystemClock(), retries=_RETRIES, routes=routes, headers=headers)
         return self._clients[key]
 
 

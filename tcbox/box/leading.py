@@ -31,6 +31,8 @@ _AGAIN = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 _HOP = frozenset(("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "content-length"))
 _WHOLE = wire.MAX_BODY + 1
 _CONNECT, _SILENT = 3.0, 150.0  # seconds for a connection, and for a process to say something
+_GIVEN = ("User-Agent", "Accept-Encoding", "Accept", "Content-Type")
+"""Headers that are the caller's to give, or not."""
 _SIGN_IN = "/login/"
 _ROUNDS, _PAUSE = 3, 0.25  # how often all processes are asked, and seconds between
 _log = log.get("front")
@@ -65,7 +67,7 @@ class Leading:
 
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=10)
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept", "Content-Type"),
+            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=_GIVEN,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT),
         )  # fmt: skip
         self._handler = web.Server(

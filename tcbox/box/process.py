@@ -33,7 +33,10 @@ from tcbox.workers.livelog import LiveLogs
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from tcbox.box.tracing import Tracing
+
 T = TypeVar("T")
+_COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PAUSE = 1.0  # seconds between two attempts at what is not there yet
 _log = log.get("serve")
 
@@ -125,7 +128,7 @@ class Process:
             self._stack.push_async_callback(place.close)
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200))
         self._stack.push_async_callback(session.close)
-        sealing = settings.services.secrets.key
+        sealing, tracing = settings.services.secrets.key, self._tracing()
         schemas = SchemaSet.load(services.schema_folders(enabled))
         return Apart(
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key,
@@ -134,9 +137,24 @@ class Process:
             schemas=schemas, front=self.front, root_url=root_url, meter=metrics.Meter(self.registry), registry=self.registry,
             supervisor=self.supervisor, blobs=place, signer=signer, live_logs=LiveLogs(url="", mounted=False),
             local_url=(settings.serve.services_url or root_url).rstrip("/"), apart=True, session=session,
-            token="" if settings.instance_key else parts.own_token(settings, self._env),
+            tracing=tracing, token="" if settings.instance_key else parts.own_token(settings, self._env),
             answering=frozenset(part.service for part in self.served if part.api),
         )  # fmt: skip
+
+    def _tracing(self) -> Tracing | None:
+        """Where spans go, if the environment says so."""
+        if not any(self._env.get(name) for name in _COLLECTORS):
+            return None
+        try:
+            from tcbox.box.tracing import Tracing
+        except ModuleNotFoundError as error:
+            raise errors.TcboxError(
+                f"the environment names an OpenTelemetry collector, and {error.name} is not installed: install tcbox with its extra `otel`, "
+                f"or take {' and '.join(_COLLECTORS)} out of the environment"
+            ) from error
+        made = Tracing(f"tcbox {', '.join(part.service for part in self.served)}", self._env)
+        self._stack.push_async_callback(made.close)
+        return made
 
     def _add(self, shared: Apart, enabled: list[str]) -> None:
         served = {part.service: part for part in self.served}

@@ -147,9 +147,7 @@ def test_services_call_each_other(cluster):
     task_id = taskcluster.slugId()
     queue.createTask(task_id, definitions.task("nobody/works", scopes=[]))
     claim = queue.claimTask(task_id, 0, {"workerGroup": "g", "workerId": "w"})
-    made = queue.createArtifact(
-        task_id, 0, "public/o", {"storageType": "object", "contentType": "text/plain", "expires": definitions.wire(hours=20)}
-    )
+    made = queue.createArtifact(task_id, 0, "public/o", {"storageType": "object", "contentType": "text/plain", "expires": definitions.wire(hours=20)})
     assert made["storageType"] == "object"
     queue.reportCompleted(task_id, claim["runId"])
     profile = taskcluster.Queue(cluster.options)
