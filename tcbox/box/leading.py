@@ -7,6 +7,7 @@ asked, provided that asking twice does no harm; else the caller is told to try a
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ _AGAIN = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 """Verbs of requests that may be sent twice."""
 _HOP = frozenset(("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "content-length"))
 _WHOLE = wire.MAX_BODY + 1
+_LARGE = 256 * 1024
 _CONNECT, _SILENT = 3.0, 150.0  # seconds for a connection, and for a process to say something
 _GIVEN = ("User-Agent", "Accept-Encoding", "Accept", "Content-Type")
 """Headers that are the caller's to give, or not."""
@@ -158,7 +160,8 @@ class Leading:
         from yarl import URL
 
         url = URL(replica.url + request.raw_path, encoded=True)
-        async with self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False) as reply:
+        data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body  # large ones go out in pieces
+        async with self._session.request(request.method, url, headers=headers, data=data, allow_redirects=False) as reply:
             kept = _kept(reply.headers)
             if request.method == "HEAD" or reply.status in (204, 304):
                 response = web.Response(status=reply.status, headers=kept)

@@ -47,10 +47,10 @@ class Replicas:
     def turn(self) -> Iterator[Replica]:
         """Whom to ask, one after another: those that are up first, then the others, which may be up by now."""
         self._next += 1
-        start = self._next % len(self.all)
-        order = self.all[start:] + self.all[:start]
-        yield from [replica for replica in order if replica.up]
-        yield from [replica for replica in order if not replica.up]
+        up, others = [each for each in self.all if each.up], [each for each in self.all if not each.up]
+        for some in (up, others):
+            start = self._next % len(some) if some else 0
+            yield from some[start:] + some[:start]
 
 
 async def watch(replica: Replica, session: aiohttp.ClientSession) -> None:
