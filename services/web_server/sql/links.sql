@@ -12,4 +12,4 @@ DELETE FROM web_server_links WHERE expires <= :now
 
 -- name: remove_old_links
 -- Forget all but the newest links.
-DELETE FROM web_server_links WHERE number NOT IN (SELECT number FROM web_server_links ORDER BY number DESC LIMIT :most)
+DELETE FROM web_server_links WHERE number <= (SELECT max(number) FROM web_server_links) - :most
