@@ -1,4 +1,4 @@
-"""The made part of docs/compatibility.md: every published method and event, and which real client proves it."""
+"""The made parts of docs/compatibility.md: every published method and event with the real client that proves it, and every part of a payload."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "compatibility.md"
 PROOF = ROOT / "tests" / "acceptance" / "proof.json"
 BEGIN, END = "<!-- methods: made by build/compatibility.py -->", "<!-- end of methods -->"
+PAYLOADS_BEGIN, PAYLOADS_END = "<!-- payloads: made by build/compatibility.py -->", "<!-- end of payloads -->"
+MATRICES = ("tcbox.workers.docker.matrix",)
+"""Modules whose MATRIX says what a worker makes of its payloads."""
 
 
 def page() -> str:
     """docs/compatibility.md, whole."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    made = "\n".join(_services()).strip()
-    return f"{before}{BEGIN}\n\n{made}\n\n{END}{rest.partition(END)[2]}"
+    text = _filled(PAGE.read_text(encoding="utf-8"), BEGIN, "\n".join(_services()), END)
+    return _filled(text, PAYLOADS_BEGIN, "\n".join(_payloads()), PAYLOADS_END)
+
+
+def _filled(text: str, begin: str, made: str, end: str) -> str:
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{made.strip()}\n\n{end}{rest.partition(end)[2]}"
 
 
 def proven() -> dict[str, list[str]]:
@@ -49,3 +56,12 @@ def _services() -> Iterator[str]:
 
 def _row(name: str, clients: list[str]) -> str:
     return f"| {name} | {', '.join(clients) or 'our own tests'} |"
+
+
+def _payloads() -> Iterator[str]:
+    for name in MATRICES:
+        matrix = import_module(name).MATRIX
+        yield from ("", f"### {matrix.title}", "", "| part of the payload | done | how | shown by |", "|---|---|---|---|")
+        for row in (*matrix.rows, *matrix.beyond):
+            tests = ", ".join(f"`{test.rpartition('::')[2]}`" for test in row.tests)
+            yield f"| `{row.part}` | {row.answer} | {row.says} | {tests} |"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tcbox import errors
-from tcbox.workers import files, keeping, outcomes
+from tcbox.workers import downloads, files, keeping, outcomes
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
 
@@ -29,12 +29,14 @@ class Uploads:
 
     Attributes:
         reserved: names that the worker itself uploads, by what; artifacts of the payload under them are passed over.
+        hashes: for each file uploaded the SHA-256 of its content, in hexadecimal; None when nobody wants them.
     """
 
     def __init__(self, run: Run, log: TaskLog, session: aiohttp.ClientSession, scratch: Path) -> None:
         self._run, self._log, self._session, self._scratch = run, log, session, scratch
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self.reserved: dict[str, str] = {}
+        self.hashes: dict[str, str] | None = None
 
     async def all(self, wanted: list[files.Wanted]) -> None:
         """Upload all that a payload asks for.
@@ -55,13 +57,13 @@ class Uploads:
             if item.name in self.reserved:
                 self._log.caution(f"The artifact {item.name} of the payload is not uploaded: {self.reserved[item.name]} has that name.")
                 return
+            if isinstance(item, files.Found):
+                await self.file(item.name, Path(item.path), item.content_type, item.content_encoding, item.wanted.expires)
+                return
             try:
-                if isinstance(item, files.Missing):
-                    await self.error(item)
-                else:
-                    await self.file(item.name, Path(item.path), item.content_type, item.content_encoding, item.wanted.expires)
-            except outcomes.RunEnded:
-                if not item.wanted.optional:
+                await self.error(item)
+            except outcomes.RunEnded as ended:
+                if not item.wanted.optional or ended.outcome.state != "failed":
                     raise
 
     async def error(self, item: files.Missing) -> None:
@@ -83,6 +85,8 @@ class Uploads:
         Raises RunEnded: resource-unavailable when it could not be done, malformed-payload when the name is taken.
         """
         size = path.stat().st_size
+        if self.hashes is not None:
+            self.hashes[name] = await downloads.sha256_of(path)
         payload = {"storageType": "s3", "expires": expires or self._run.expires, "contentType": content_type, "contentLength": size}
         reply = await self.create(name, payload)
         headers = {"Content-Type": content_type}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tcbox import clock as clocks
 from tcbox import log as logs
 from tcbox.client.http import Http
-from tcbox.workers import artifacts, files, outcomes
+from tcbox.workers import artifacts, certificates, files, outcomes
 from tcbox.workers.livelog import LiveLogs
 from tcbox.workers.outcomes import Outcome, RunEnded
 from tcbox.workers.places import Place
@@ -67,6 +68,8 @@ class Job(Protocol):
     """
 
     log_names: LogNames
+    trust: certificates.Trust | None
+    """Set from the beginning when the run is to be certified."""
 
     async def execute(self) -> Outcome:
         """Run the task to its end; may raise RunEnded."""
@@ -110,6 +113,7 @@ class _Course:
         self.run, self.tools, self.folder, self.log = run, tools, folder, log
         self.uploads = artifacts.Uploads(run, log, tools.session, folder)
         self.names = LogNames()
+        self.trust: certificates.Trust | None = None
 
     async def follow(self, make: MakeJob) -> Outcome:
         self._introduce()
@@ -117,7 +121,7 @@ class _Course:
             job = make(self.run, self.log, self.folder)
         except Exception as error:
             return await self._end(self._outcome_of(error))
-        self.names = job.log_names
+        self.names, self.trust = job.log_names, job.trust
         self._reserve()
         async with self._shown():
             started = time.monotonic()
@@ -152,6 +156,8 @@ class _Course:
     def _outcome_of(self, error: Exception) -> Outcome:
         if isinstance(error, RunEnded):
             return error.outcome
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Outcome("exception", "resource-unavailable", f"The worker's disk is full: {error}")
         _LOG.exception("a run ended by an error of the worker's own", extra={"run": self.run.name}, exc_info=error)
         return Outcome("exception", "internal-error", f"The worker had an error of its own, which its log tells in full: {type(error).__name__}: {error}")
 
@@ -167,6 +173,9 @@ class _Course:
         for name, what in ((self.names.backing, "the log"), (self.names.live, "the live log")):
             if name is not None:
                 self.uploads.reserved[name] = what
+        if self.trust is not None:
+            self.uploads.hashes = {}
+            self.uploads.reserved.update(dict.fromkeys(certificates.NAMES, "the chain of trust"))
 
     @contextlib.asynccontextmanager
     async def _shown(self) -> AsyncIterator[None]:
@@ -201,8 +210,10 @@ class _Course:
         self.log.finish()
         try:
             await self._keep_log()
+            if self.trust is not None and outcome.state in ("completed", "failed"):
+                await self._certify(self.trust)
         except RunEnded as error:
-            _LOG.warning("a log could not be kept", extra={"run": self.run.name, "error": str(error)})
+            _LOG.warning("a log or certificate could not be kept", extra={"run": self.run.name, "error": str(error)})
             return error.outcome if outcome.state == "completed" else outcome
         finally:
             self.tools.live_logs.remove(self.log)
@@ -217,6 +228,14 @@ class _Course:
         for result in await asyncio.gather(*work, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    async def _certify(self, trust: certificates.Trust) -> None:
+        await self.uploads.file(certificates.LOG, self.log.path, artifacts.TEXT, "gzip")
+        told = certificates.statement(self.run, self.tools.settings, self.uploads.hashes or {}, trust.environment)
+        for name, content, kind in ((certificates.STATEMENT, told, artifacts.TEXT), (certificates.SIGNATURE, trust.key.sign(told), "application/octet-stream")):
+            path = self.folder / name.rpartition("/")[2]
+            path.write_bytes(content)
+            await self.uploads.file(name, path, kind, "gzip")
 
 
 async def _done(work: Any) -> Outcome:

@@ -1,16 +1,19 @@
-"""Shows task logs while they are written: a small HTTP server, each log under a secret path."""
+"""Shows task logs while they are written: a small HTTP server, each log under a secret path; and what else a running task has to show."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tcbox.workers.tasklog import TaskLog
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    Door = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _CHUNK = 64 * 1024
 _LOOK_S = 0.1
@@ -34,17 +37,27 @@ class LiveLogs:
     def __init__(self, host: str = "127.0.0.1", port: int = 0, url: str | None = None, *, mounted: bool = False) -> None:
         self._host, self._port, self._url, self._mounted = host, port, url, mounted
         self._logs: dict[str, TaskLog] = {}
+        self._doors: dict[str, Door] = {}
         self._runner: web.ServerRunner | None = None
         self._starting = asyncio.Lock()
 
     async def add(self, log: TaskLog) -> str:
         """Show a log, and give the URL that it can be read at."""
-        async with self._starting:
-            if self._runner is None and not self._mounted:
-                await self._start()
+        await self._serve()
         token = secrets.token_urlsafe(24)
         self._logs[token] = log
         return f"{self._url}/{token}/live.log"
+
+    async def open(self, name: str, door: Door) -> str:
+        """Answer requests, WebSockets among them, by `door`, and give the URL: secret, and ending in `name`."""
+        await self._serve()
+        token = secrets.token_urlsafe(24)
+        self._doors[token] = door
+        return f"{self._url}/{token}/{name}"
+
+    def shut(self, door: Door) -> None:
+        """Answer no more requests by `door`; those under way go on."""
+        self._doors = {token: opened for token, opened in self._doors.items() if opened != door}
 
     def remove(self, log: TaskLog) -> None:
         """Show a log no longer; those who read it now read on to its end."""
@@ -61,6 +74,9 @@ class LiveLogs:
         from aiohttp import web
 
         parts = request.path.rstrip("/").rsplit("/", 2)
+        door = self._doors.get(parts[-2]) if len(parts) > 1 else None
+        if door is not None:
+            return await door(request)
         log = self._logs.get(parts[-2]) if len(parts) > 1 else None
         if request.method == "OPTIONS":
             return web.Response(status=204, headers=_HEADERS)
@@ -72,6 +88,11 @@ class LiveLogs:
             await _follow(log, response)
         await response.write_eof()
         return response
+
+    async def _serve(self) -> None:
+        async with self._starting:
+            if self._runner is None and not self._mounted:
+                await self._start()
 
     async def _start(self) -> None:
         from aiohttp import web

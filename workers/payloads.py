@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,6 @@ def checked(service: str, ref: str, payload: Any) -> Any:
     validator = _validator(service, ref)
     faults = validator.check(payload)
     if not faults:
-        return validator.fill(payload)
+        return validator.fill(copy.deepcopy(payload))  # the task stays as it was: it is certified and told of
     lines = "\n".join(f"- payload{fault.path}: {fault.message}" for fault in faults)
     raise outcomes.malformed(f"The task's payload does not have the form that this worker needs:\n{lines}")

@@ -60,7 +60,35 @@ class WorkerSettings:
     """Where the Docker engine listens: a `unix://` or `tcp://` address."""
 
     keep_caches: bool = True
-    """Whether caches in Docker volumes outlive the worker; False for instances that leave nothing behind."""
+    """Whether caches in Docker volumes, and images, outlive the worker; False for instances that leave nothing behind."""
+
+    privileged: bool = False
+    """Whether tasks may have privileged containers, given the scope: such a task can do anything to the engine's machine."""
+
+    memory_mb: int = 0
+    """Most memory of one container, in MB; 0 for nine tenths of the engine's machine."""
+
+    processes: int = 4096
+    """Most processes and threads of one container; 0 for no limit."""
+
+    cpus: float = 0
+    """Most processors of one container; 0 for all."""
+
+    free_disk_mb: int = 2_000
+    """While less is free where tasks' files or the engine's lie, in MB, no task is claimed; images and caches go first."""
+
+    images_mb: int = 40_000
+    """How much the images that the worker brought in may take between tasks, in MB; those used longest ago go first."""
+
+    trusted_keys: tuple[str, ...] = ()
+    """Public ed25519 keys in base64. With any, a task with chainOfTrust is only run in an image of a task whose own
+    certificate is signed by one of them, or by this worker."""
+
+    session_ms: int = 180_000
+    """How long a task with the feature interactive lasts at least, in ms, within its maxRunTime."""
+
+    session_after_ms: int = 900_000
+    """How long such a task waits for another shell after one was closed, in ms, within its maxRunTime."""
 
     root_url: str | None = None
     """TASKCLUSTER_ROOT_URL for tasks, when they reach the instance by another address than the worker calls it at."""

@@ -41,11 +41,15 @@ class Encoded:
 
 
 def Redirect(url: str, body: Any = None, status: int = 303) -> Reply:  # noqa: N802 - reads as a kind of Reply
-    """An answer that sends the caller elsewhere, with a JSON body for those who do not follow.
+    """An answer that sends the caller elsewhere, with a JSON body for those who do not follow; without one, with a line of text.
 
+    By an empty body under JSON's content type the published client for asyncio would give None, and no Location.
     What may not stand in a URL, such as a line break from the name of an artifact, is percent-encoded.
     """
-    return Reply(body, status, {"location": quote(url, safe=_URL)})
+    location = quote(url, safe=_URL)
+    if body is None:
+        return Reply(f"See {location}\n".encode(), status, {"location": location, "content-type": "text/plain; charset=utf-8"})
+    return Reply(body, status, {"location": location})
 
 
 class Identifier(Protocol):

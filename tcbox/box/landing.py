@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from tcbox.api.front import Mounted
 
-_PAGES = frozenset({"", "tasks", "groups", "index", "hooks", "events", "worker-manager", "auth", "secrets", "account", "sign-in", "third-party"})
+_PAGES = frozenset({"", "tasks", "groups", "index", "hooks", "events", "worker-manager", "auth", "secrets", "account", "shell", "sign-in", "third-party"})
 """What begins the paths that the page itself makes something of."""
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' http: https:; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' http: https: ws: wss:; frame-ancestors 'none'; base-uri 'none'",
 }
 
 

@@ -149,11 +149,12 @@ def package(name: str) -> str:
 
 
 def schema_folders(names: list[str]) -> dict[str, Path]:
-    """Where each service's schemas lie, by the name in its URLs."""
+    """Where the schemas of each service, and of workers' payloads, lie, by the name in their URLs."""
     from tcbox import services
 
     root = Path(services.__file__).parent
-    return {name: root / package(name) / "schemas" for name in names}
+    workers = {"docker-worker": root.parent / "workers/docker/schemas", "generic-worker": root.parent / "workers/host/schemas"}
+    return {**{name: root / package(name) / "schemas" for name in names}, **workers}
 
 
 def migrations(name: str) -> db.Migrations:

@@ -137,6 +137,11 @@ def docker_missing(url: str) -> str:
     return ""
 
 
+def _docker(own: Any) -> dict[str, Any]:
+    same = ("privileged", "memory_mb", "processes", "cpus", "free_disk_mb", "images_mb", "trusted_keys")
+    return {"docker_url": own.url, **{name: getattr(own, name) for name in same}}
+
+
 def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     from tcbox.workers.settings import WorkerSettings
 
@@ -147,7 +152,7 @@ def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     if kind == "builtin":
         return WorkerSettings(kind=kind, folder=folder, worker_id="builtin", grace_ms=grace, instance=instance, capacity=16)
     own = getattr(chosen, kind)
-    extra = {"docker_url": own.url} if kind == "docker" else {}
+    extra = _docker(own) if kind == "docker" else {}
     return WorkerSettings(
         kind=kind, folder=folder, worker_id=kind, grace_ms=grace, instance=instance, root_url=shared.root_url,
         task_queue_id=own.queue, capacity=own.capacity, serve=tuple(own.serve), keep_caches=not shared.ephemeral, **extra,

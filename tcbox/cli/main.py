@@ -27,6 +27,7 @@ COMMANDS = {
     "worker": "run a worker on its own",
     "serve": "run services as processes of their own",
     "migrate": "bring the database's schema up to date for them",
+    "export": "the same instance as replicated services, for Kubernetes or Compose",
     "config": "check, show and describe the configuration",
     "db": "copy the database to another",
     "doctor": "find what is missing or wrong, and how to mend it",

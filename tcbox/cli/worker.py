@@ -29,6 +29,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument(
         "--docker-url", default="unix:///var/run/docker.sock", help="where the Docker engine listens (default: unix:///var/run/docker.sock)"
     )
+    docker = run_parser.add_argument_group("docker workers")
+    docker.add_argument("--privileged", action="store_true", help="let tasks with the scope have privileged containers")
+    docker.add_argument("--memory-mb", type=int, default=0, metavar="N", help="most memory of a container (default: 0, nine tenths of the machine)")
+    docker.add_argument("--processes", type=int, default=4096, metavar="N", help="most processes of a container, 0 for no limit (default: 4096)")
+    docker.add_argument("--cpus", type=float, default=0, metavar="N", help="most processors of a container (default: 0, all)")
+    docker.add_argument("--free-disk-mb", type=int, default=2000, metavar="N", help="claim nothing while less is free (default: 2000)")
+    docker.add_argument("--images-mb", type=int, default=40000, metavar="N", help="how much images may take between tasks (default: 40000)")
+    docker.add_argument("--trusted-key", action="append", default=[], metavar="KEY", help="certify tasks only in images certified by this public key")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         kind=args.kind, task_queue_id=args.queue or f"local/{args.kind}", worker_group=args.worker_group, worker_id=args.worker_id or name,
         capacity=args.capacity, serve=tuple(args.serve), folder=(args.folder or Path("tcbox-worker")).absolute(), instance=f"worker-{args.worker_id or name}",
         live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url,
+        privileged=args.privileged, memory_mb=args.memory_mb, processes=args.processes, cpus=args.cpus, free_disk_mb=args.free_disk_mb,
+        images_mb=args.images_mb, trusted_keys=tuple(args.trusted_key),
     )  # fmt: skip
     credentials = Credentials(client_id, token, os.environ.get("TASKCLUSTER_CERTIFICATE"))
     import asyncio

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from tcbox.config import guesses
 from tcbox.config.services.auth import Auth, Gcp, GithubTokens, Sentry
 from tcbox.config.services.github import Github
 from tcbox.config.services.notify import Notify
@@ -99,6 +101,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _github_app(settings.services.github)
     yield from _providers(settings)
     yield from _notify(settings.services.notify)
+    yield from _export(settings)
 
 
 def _services(settings: Settings) -> Iterator[Clash]:
@@ -277,3 +280,15 @@ def _notify(notify: Notify) -> Iterator[Clash]:
     for name, secret in (("matrix.access_token", matrix.access_token), ("slack.access_token", slack.access_token)):
         if not secret.isprintable() or not secret.isascii() or " " in secret:
             yield Clash(f"services.notify.{name}", "a token of printable ASCII without blanks", "a text of another form", "look for a line break in it")
+
+
+def _export(settings: Settings) -> Iterator[Clash]:
+    known = {item.name for item in dataclasses.fields(settings.services)}
+    for name, sizes in settings.export.services.items():
+        key = f"export.services.{name}"
+        if name not in known:
+            yield Clash(key, f"a service ({', '.join(sorted(known))})", name, guesses.meant(name, sorted(known)) or "remove it")
+        if sizes.most_replicas < sizes.replicas:
+            yield Clash(f"{key}.most_replicas", f"no less than replicas, {sizes.replicas}", str(sizes.most_replicas))
+    if settings.export.ingress.class_name and settings.export.gateway.name:
+        yield Clash("export.gateway.name", "either an Ingress or a Gateway", "both", "remove export.ingress or export.gateway")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tcbox.config import checks, places, variables
 from tcbox.config.faults import ConfigError, Fault
@@ -42,19 +43,55 @@ def check(path: Path | None = None, overrides: Mapping[str, Any] | None = None, 
     return ()
 
 
+@dataclass(frozen=True)
+class Template:
+    """A configuration for processes elsewhere: what it refers to is there, not here.
+
+    Attributes:
+        settings: texts with references stand in them as they were written; numbers and the like with references have their
+            default.
+        kept: the texts with references, by the path of their key.
+        folder: what relative paths of files start from.
+        faults: every mistake that shows without what is referred to.
+    """
+
+    settings: Settings
+    kept: Mapping[str, str]
+    folder: Path
+    faults: tuple[Fault, ...]
+    _reader: Reader
+
+    def fault(self, key: str, expected: str, found: str, hint: str = "") -> Fault:
+        """A further mistake, at the place of a key or of the section that it would stand in."""
+        return _nearest(self._reader, key).fault(key, expected, found, hint)
+
+
+def template(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Template:
+    """A configuration with its references left as they are. Arguments as those of `load`."""
+    faults: list[Fault] = []
+    folder = path.parent if path is not None else Path()
+    reader = Reader(Resolver({}, folder, keeps=True), faults)
+    settings = _with(reader, path, overrides or {}, faults)
+    return Template(settings, reader.kept, Path(os.path.abspath(folder)), tuple(faults), reader)
+
+
 def _read(path: Path | None, overrides: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     faults: list[Fault] = []
+    reader = Reader(Resolver(env, path.parent if path is not None else Path()), faults)
+    return _with(reader, path, overrides, faults), faults
+
+
+def _with(reader: Reader, path: Path | None, overrides: Mapping[str, Any], faults: list[Fault]) -> Settings:
     root = Node({})
     if path is not None:
         from tcbox.config import yamlfile
 
         root = yamlfile.read(path, faults)
-    reader = Reader(Resolver(env, path.parent if path is not None else Path()), faults)
-    settings = reader.section(Settings, overridden(root, overrides))
+    settings: Any = reader.section(Settings, overridden(root, overrides))
     assert settings is not BAD, "every key of the settings is optional"
-    clashes = [clash for clash in checks.clashes(settings, reader.origins.__contains__) if not _known(clash.key, reader.bad)]
+    clashes = [clash for clash in checks.clashes(settings, reader.origins.__contains__) if not _known(clash.key, reader.bad | reader.kept.keys())]
     faults += [_nearest(reader, clash.key).fault(*clash) for clash in clashes]
-    return dataclasses.replace(settings, origins=reader.origins), faults
+    return cast("Settings", dataclasses.replace(settings, origins=reader.origins))
 
 
 def _known(key: str, bad: set[str]) -> bool:

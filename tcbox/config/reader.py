@@ -40,12 +40,14 @@ class Reader:
         origins: where each value that was given stands, by the path of its key.
         nodes: the nodes themselves, by the same.
         bad: the keys whose values have mistakes.
+        kept: the texts with references that were left as they are, by the same.
     """
 
     def __init__(self, resolver: Resolver, faults: list[Fault]) -> None:
         self.origins: dict[str, Origin] = {}
         self.nodes: dict[str, Node] = {}
         self.bad: set[str] = set()
+        self.kept: dict[str, str] = {}
         self._resolver = resolver
         self._faults = faults
 
@@ -91,7 +93,7 @@ class Reader:
         bound = kind.__metadata__[0] if hasattr(kind, "__metadata__") else None
         base = args[0] if bound is not None else str if origin is typing.Literal else kind
         value = self._scalar(base, node, key, bound)
-        if origin is typing.Literal and value is not BAD and value not in args:
+        if origin is typing.Literal and value is not BAD and key not in self.kept and value not in args:
             return self._choice(args, value, node, key)
         return value
 
@@ -117,6 +119,8 @@ class Reader:
         value = self._resolved(node, key)
         if value is BAD:
             return BAD
+        if key in self.kept:
+            return kind(value) if issubclass(kind, str) else BAD  # BAD: what is not known yet counts as left to its default
         made = _converted(kind, node, value)
         if made is BAD or (bound is not None and not bound.fits(made)):
             return self._wrong(node, key, words, _found(kind, node, value), _hint(kind, node))
@@ -131,6 +135,9 @@ class Reader:
         for found, hint in resolved.faults:
             self._wrong(node, key, "a reference to something that is there", found, hint)
         self.origins[key] = Origin(", from ".join([node.place, *resolved.sources]))
+        if self._resolver.keeps and resolved.sources and not resolved.faults:
+            self.kept[key] = node.value
+            return node.value
         return BAD if resolved.faults else resolved.text
 
     def _path(self, path: Path, node: Node) -> Path:

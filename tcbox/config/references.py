@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,16 +25,42 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """What a text refers to: `env` or `file`, and the name of the variable or the path of the file."""
+
+    kind: str
+    name: str
+
+
+def referred(text: str) -> list[Reference]:
+    """What a text refers to, in the order of the text."""
+    found = (match[2].partition(":") for match in _REFERENCE.finditer(text) if match[2])
+    return [Reference(kind, name) for kind, _, name in found]
+
+
+def rewritten(text: str, change: Callable[[Reference], str]) -> str:
+    """A text with other words in the place of its references; what stands for a plain `${` is left as it is."""
+
+    def put(match: re.Match[str]) -> str:
+        kind, _, name = (match[2] or "").partition(":")
+        return change(Reference(kind, name)) if match[2] else match[0]
+
+    return _REFERENCE.sub(put, text)
+
+
+@dataclass(frozen=True, slots=True)
 class Resolver:
     """Fills in references.
 
     Attributes:
         env: the variables.
         folder: what relative paths of files start from: the folder of the configuration.
+        keeps: whether references are left as they are, for who is to fill them in elsewhere; their form is looked at all the same.
     """
 
     env: Mapping[str, str]
     folder: Path
+    keeps: bool = False
 
     def resolve(self, text: str) -> Resolved:
         """The text with each reference filled in; `$${` stands for a plain `${`. Line ends at a file's end are left out."""
@@ -48,6 +74,8 @@ class Resolver:
                 resolved.faults.append((f"{match[0]!r}", "a reference is ${env:NAME} or ${file:path}; write $${ for a plain ${"))
                 return ""
             resolved.sources.append(f"{kind} {name}")
+            if self.keeps:
+                return match[0]
             return self._env(name, resolved) if kind == "env" else self._file(name, resolved)
 
         resolved.text = _REFERENCE.sub(fill, text)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tcbox.config import places
+from tcbox.config.export import Export
 from tcbox.config.section import section
 from tcbox.config.serve import Serve
 from tcbox.config.services import Services
@@ -20,19 +21,22 @@ from tcbox.config.services.worker_manager import Provider
 from tcbox.config.values import (
     AccessToken,
     Address,
+    Amount,
     BlobsUrl,
     Count,
     DatabaseUrl,
     EventsUrl,
     HttpUrl,
     Port,
+    Processors,
+    PublicKey,
     RootUrl,
     Seconds,
     Secret,
     TaskQueue,
     TaskQueues,
     Url,
-)  # fmt: skip
+)
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
@@ -114,6 +118,31 @@ class Docker:
 
     url: str = "unix:///var/run/docker.sock"
     """Where the Docker engine listens, as a `unix://` or `tcp://` address. Default: unix:///var/run/docker.sock."""
+
+    privileged: bool = False
+    """Whether tasks with the scope may have privileged containers. Default: false. Such a task can do anything to the
+    machine on which the engine runs."""
+
+    memory_mb: Amount = 0
+    """Most memory of one container, in MB. Default: 0, nine tenths of the engine's machine. A task that wants more fails."""
+
+    processes: Amount = 4096
+    """Most processes and threads of one container; 0 for no limit. Default: 4096."""
+
+    cpus: Processors = 0.0
+    """Most processors of one container, such as 1.5; 0 for all of them. Default: 0."""
+
+    free_disk_mb: Amount = 2000
+    """How much must be free where tasks' files and the engine's lie, in MB. Default: 2000. While less is, images and
+    caches that no task uses are removed, and no task is claimed."""
+
+    images_mb: Amount = 40000
+    """How much the images that the worker brought into the engine may take between tasks, in MB. Default: 40000. Those
+    used longest ago are removed; images that were there before never are."""
+
+    trusted_keys: tuple[PublicKey, ...] = ()
+    """Public ed25519 keys, in base64. Default: none. With any, tasks with `chainOfTrust` run only in images whose own
+    chain of trust is signed by one of them, or by this worker."""
 
 
 @section
@@ -225,6 +254,9 @@ class Settings:
 
     serve: Serve = field(default_factory=Serve)
     """Services as processes of their own."""
+
+    export: Export = field(default_factory=Export)
+    """What an export adds."""
 
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False, compare=False, metadata={"key": False})
     """Where each value that is no default was said, by the path of its key."""

@@ -77,6 +77,9 @@ class Form:
 
 Address = Annotated[str, Form(r"[^\s/]+", "an address such as 127.0.0.1, or a host name")]
 Count = Annotated[int, Range(1, 2**31 - 1)]
+Amount = Annotated[int, Range(0, 2**31 - 1)]
+Processors = Annotated[float, Range(0, 10_000)]
+PublicKey = Annotated[str, Form(r"[A-Za-z0-9+/]{43}=", "a public ed25519 key of 32 bytes in base64, as chain-of-trust.pub has it")]
 Port = Annotated[int, Range(0, 65535)]
 Seconds = Annotated[float, Range(0, 86400)]
 HttpUrl = Annotated[str, Form(r"https?://[^\s/?#]+[^\s?#]*", "a URL such as https://host/path")]

@@ -129,7 +129,7 @@ class SignatureValidator:
                 raise temporary.CertificateError("ext.certificate.issuer must differ from the supplied clientId")
             record = self._client(certificate.issuer or client_id, now_ms)
             temporary.check_times(certificate, now_ms, self._certificate_skew_ms)
-        if known is not None and (known.issuer is record or known.issuer == record):
+        if known is not None and (known.issuer is record or (certificate is not None and known.issuer == record)):
             self._holders.move_to_end((client_id, ext))
             return known
         return _derive(client_id, self._itself(record), parsed)

@@ -78,9 +78,9 @@ class Roles:
         if known is not None:
             self._expanded.move_to_end(key)
             return known
-        walked = self._walk(key)
         given = key if isinstance(key, ScopeSet) else ScopeSet(key)
-        made = given.union(ScopeSet(walked)) if walked else given
+        # roles add nothing to `*`, and asking them for it would gather each scope of each role
+        made = given if given.everything else given.with_scopes(self._walk(key))
         _remember(self._expanded, key, made)
         return made
 

@@ -76,6 +76,11 @@ class ScopeSet:
         self._hash: int | None = None
 
     @property
+    def everything(self) -> bool:
+        """Whether the set has the pattern `*`, and so every scope there is."""
+        return "*" in self._exact
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes, none implied by another, sorted as published."""
         if self._scopes is None:
@@ -116,6 +121,11 @@ class ScopeSet:
             return other
         return ScopeSet(self._exact | other._exact)
 
+    def with_scopes(self, scopes: Iterable[str]) -> ScopeSet:
+        """What the set gives, and these scopes; itself, where it has them all."""
+        more = self._exact.union(scopes)
+        return self if len(more) == len(self._exact) else ScopeSet(more)
+
     def intersect(self, other: ScopeSet) -> ScopeSet:
         """What both sets give."""
         return ScopeSet([*filter(other._covers, self._exact), *filter(self._covers, other._exact)])
@@ -130,7 +140,12 @@ class ScopeSet:
         raise TypeError("a scope set is asked with .satisfies(scope), since patterns imply scopes that are not listed")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ScopeSet) and (self is other or self.scopes == other.scopes)
+        if not isinstance(other, ScopeSet):
+            return False
+        if self._exact == other._exact:
+            return True
+        # without patterns nothing is implied, so that only what is listed counts
+        return bool(self._prefixes or other._prefixes) and self.scopes == other.scopes
 
     def __hash__(self) -> int:
         if self._hash is None:

@@ -21,6 +21,7 @@ async function page() {
   if (kind === "groups" && rest[0] === "profiler") return (await import("./profiler.js")).groupProfile(main, id);
   if (id === "groups" && rest[1] === "profiler") return (await import("./profiler.js")).groupProfile(main, rest[0]);
   if (kind === "tasks" && rest[0] === "profiler") return (await import("./profiler.js")).taskProfile(main, id);
+  if (kind === "shell") return (await import("./shell.js")).shell(main);
   if (kind === "events") return (await import("./events.js")).events(main);
   if (kind === "index" || id === "index") return (await import("./browse.js")).browse(main, (kind === "index" ? [id ?? "", ...rest] : rest).filter(Boolean).join("."));
   if (kind === "hooks") return (await import("./hooks.js"))[rest.length ? "hook" : "hooks"](main, id, rest.join("/"));

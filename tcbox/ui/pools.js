@@ -47,7 +47,7 @@ async function errors() {
 function draw(listed, { pools: every, pending: counts, errors: wrong }, text) {
   const wanted = text.trim().toLowerCase();
   const kept = every.filter((each) => [each.workerPoolId, each.providerId, each.owner].some((value) => value.toLowerCase().includes(wanted)));
-  listed.heading.textContent = kept.length === every.length ? `${every.length} worker pools` : `${kept.length} of ${every.length} worker pools`;
+  listed.heading.textContent = kept.length === every.length ? `${every.length} worker ${every.length === 1 ? "pool" : "pools"}` : `${kept.length} of ${every.length} worker pools`;
   show(listed.place, [kept, counts, wrong, wanted], () => {
     if (!kept.length) return empty(every.length ? "No pool is like that. Change the filter above." : "No worker pool yet. createWorkerPool, or tc-admin, makes one.");
     return table("Worker pools", ["Worker pool", "Provider", "Running", "Requested", "Stopping", "Most", "Pending", "Errors"], kept.map((each) => [

@@ -79,7 +79,8 @@ def test_the_banner_says_it(make_box):
     box = make_box(config({"secrets"}), start=False)
     assert "note: secrets is switched off" in box.command("config", "check", "--config", str(box.config)).stdout
     done = box.command("up", "--data", str(box.data), "--port", "0", "--config", str(box.config), "--detach")
-    assert "secrets is switched off (services.secrets.enabled): tasks cannot fetch secrets" in done.stdout
+    note = next(line for line in done.stdout.splitlines() if "secrets is switched off (services.secrets.enabled): " in line)
+    assert "tasks cannot fetch secrets through the workers' proxy" in note
     box.command("down", "--data", str(box.data))
 
 

@@ -175,7 +175,10 @@ def test_single_tasks_are_found(database, queue):
     assert queue.task(dependent)["dependencies"] == [required]
     assert queue.status(required)["status"]["state"] == "completed"
     assert dependent in [task["status"]["taskId"] for task in _paged(lambda query: queue.listDependentTasks(required, query=query), "tasks", 1)]
-    with_artifact = database.execute("SELECT task_id FROM queue_artifacts LIMIT 1 OFFSET 1000").fetchone()[0]
+    of_last_run = (
+        "SELECT task_id FROM queue_artifacts JOIN queue_tasks USING (task_id) WHERE run_id = json_array_length(status, '$.runs') - 1 LIMIT 1 OFFSET 1000"
+    )
+    with_artifact = database.execute(of_last_run).fetchone()[0]
     assert [artifact["name"] for artifact in queue.listLatestArtifacts(with_artifact)["artifacts"]] == ["public/logs/live.log"]
 
 

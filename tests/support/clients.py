@@ -59,9 +59,24 @@ def node() -> Path:
     return _made("node", ("node", "npm"), _build_node)
 
 
+def shell() -> Path:
+    """A folder with our own script beside the client library for shells in docker tasks."""
+    return _made("shell", ("node", "npm"), _build_shell)
+
+
 def scriptworker() -> Path:
     """The folder of a virtual environment with scriptworker."""
-    return _made("scriptworker", (), _build_scriptworker)
+    return _made("scriptworker", (), _build_python)
+
+
+def tc_admin() -> Path:
+    """The folder of a virtual environment with tc-admin, and of its project."""
+    return _made("tc-admin", (), _build_python)
+
+
+def taskgraph() -> Path:
+    """The folder of a virtual environment with taskgraph, and of its sources, which hold the template of projects."""
+    return _made("taskgraph", (), _build_taskgraph)
 
 
 # ----------------------------------------------------------------------------------------------- building
@@ -123,11 +138,26 @@ def _build_node(source: Path, target: Path) -> None:
     _run(["node", "bundle.mjs"], target)
 
 
-def _build_scriptworker(source: Path, target: Path) -> None:
+def _build_shell(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    _run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], target)
+
+
+def _build_python(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
     _run([sys.executable, "-m", "venv", "--without-pip", str(target / "venv")], target)
     pip = [sys.executable, "-m", "pip", "--python", str(target / "venv" / "bin" / "python"), "--disable-pip-version-check"]
     _run([*pip, "install", "--quiet", "-r", "requirements.txt"], target)
+
+
+def _build_taskgraph(source: Path, target: Path) -> None:
+    _build_python(source, target)
+    wanted = (target / "requirements.txt").read_text().splitlines()[0]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    _run([*pip, "download", "--quiet", "--no-deps", "--no-binary", wanted.partition("==")[0], wanted], target)
+    (archive,) = target.glob("*.tar.gz")
+    _run(["tar", "-xzf", archive.name], target)
+    archive.unlink()
 
 
 def _run(command: list[str], folder: Path, **env: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def engine_answers(path: str = "/var/run/docker.sock") -> bool:
             return False
 
 
-def root_filesystem() -> bytes:
-    """A tar with busybox and its applets.
+def root_filesystem(files: Mapping[str, bytes] | None = None) -> bytes:
+    """A tar with busybox and its applets, and the files that are given.
 
     Skips the test where there is no static busybox.
     """
@@ -49,22 +50,33 @@ def root_filesystem() -> bytes:
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
+        for name, content in (files or {}).items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
     return out.getvalue()
 
 
 @functools.cache
 def ensure(name: str = IMAGE) -> str:
     """The name of an image that is in the engine; made when it is not."""
+    make(name)
+    return name
+
+
+def make(name: str, *changes: str, files: Mapping[str, bytes] | None = None, url: str | None = None) -> str:
+    """The id of an image of this name, made when the engine has none; `changes` are lines of a Dockerfile."""
     import docker
 
-    client = docker.from_env()
+    client = docker.DockerClient(base_url=url) if url else docker.from_env()
     try:
         if not client.api.images(name=name):
             repository, _, tag = name.partition(":")
-            client.api.import_image_from_data(root_filesystem(), repository=repository, tag=tag, changes=["ENV PATH=/bin", 'CMD ["true"]'])
+            every = ["ENV PATH=/bin", 'CMD ["true"]', *changes]
+            client.api.import_image_from_data(root_filesystem(files), repository=repository, tag=tag, changes=every)
+        return client.images.get(name).id
     finally:
         client.close()
-    return name
 
 
 def saved(name: str = IMAGE) -> bytes:

@@ -70,6 +70,8 @@ class FakeQueue:
         self.namespaces: dict[str, str] = {}
         self.root_url = ""
         self.claim_ms = claim_ms
+        self.cuts = 0  # how many uploads are still to be broken off in the middle
+        self.uploads = 0
         self._new = asyncio.Event()
         self._clock = clocks.SystemClock()
 
@@ -223,6 +225,12 @@ class FakeQueue:
         return web.json_response({"taskId": self.namespaces[namespace], "namespace": namespace})
 
     async def _put(self, request: web.Request) -> web.Response:
+        self.uploads += 1
+        if self.cuts and "/logs/" not in request.path:
+            self.cuts -= 1
+            await request.content.read(1000)
+            request.transport.abort()
+            return web.Response()
         headers = {name: request.headers[name] for name in ("Content-Type", "Content-Encoding") if name in request.headers}
         self.tasks[request.match_info["task"]].content[request.match_info["name"]] = (await request.read(), headers)
         return web.Response()

@@ -147,3 +147,10 @@ def test_the_result_is_remembered():
     roles = Roles({"a": ["A"]})
     assert roles.expand(("assume:a", "x")) is roles.expand(["assume:a", "x"])
     assert roles.expand(("assume:a", "y")).scopes == ("A", "assume:a", "y")
+
+
+def test_who_may_everything_is_not_given_each_scope_of_each_role():
+    """What has `*` is answered as it is: after each change of a role, all scopes of all roles would be gathered anew."""
+    held = ScopeSet(["*", "a:b"])
+    assert Roles({f"r{n}": [f"s:{n}"] for n in range(3)}).expand(held) is held
+    assert Roles({"r": ["s"]}).expand(["*"]).scopes == ("*",)

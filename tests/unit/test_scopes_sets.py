@@ -76,6 +76,14 @@ def test_sets_are_equal_by_what_they_permit():
     assert ScopeSet(["a"]) != ScopeSet(["a*"])
 
 
+def test_adding_scopes():
+    """A set with more scopes is another set, unless it has them all."""
+    given = ScopeSet(["a", "b:*"])
+    assert given.with_scopes(["a"]) is given
+    assert given.with_scopes(["b:c", "d"]) == ScopeSet(["a", "b:*", "d"])
+    assert (ScopeSet(["*"]).everything, ScopeSet(["**", "a*"]).everything) == (True, False)
+
+
 def test_membership_is_refused_rather_than_misunderstood():
     """`in` would miss what patterns imply, so it raises and names the right question."""
     with pytest.raises(TypeError, match="satisfies"):

@@ -24,11 +24,16 @@ _MADE = "tcbox.cache.made"
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """One volume of a named cache, in a task's hands; `made` is in ms."""
+    """One volume of a named cache, in a task's hands; `made` is in ms.
+
+    Attributes:
+        fresh: no task has had it before.
+    """
 
     name: str
     volume: str
     made: int
+    fresh: bool = False
 
 
 class Caches:
@@ -38,10 +43,11 @@ class Caches:
         folder: says which are in use.
         instance: only volumes of this instance are used or removed.
         keep: how many volumes of one name are kept between tasks.
+        token: stands in the files, for the watchdog to know the volumes of this worker from those of the next.
     """
 
-    def __init__(self, engine: Engine, folder: Path, clock: clocks.Clock, instance: str, keep: int) -> None:
-        self._engine, self._folder, self._clock, self._instance, self._keep = engine, folder, clock, instance, keep
+    def __init__(self, engine: Engine, folder: Path, clock: clocks.Clock, instance: str, *, keep: int, token: str) -> None:
+        self._engine, self._folder, self._clock, self._instance, self._keep, self._token = engine, folder, clock, instance, keep, token
         self._used: set[str] = set()
         self.purges = purges.Purges(clock)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,7 +73,7 @@ class Caches:
         self._use(volume)
         labels = {LABEL: self._instance, _NAME: name, _MADE: str(made)}
         await self._engine.call("POST", "/volumes/create", body={"Name": volume, "Labels": labels})
-        return Cache(name, volume, made)
+        return Cache(name, volume, made, fresh=True)
 
     async def give_back(self, cache: Cache, *, purge: bool) -> None:
         """Keep a volume for the next task, or remove it; the container that had it must be gone."""
@@ -76,17 +82,24 @@ class Caches:
             return
         self._used.discard(cache.volume)
         (self._folder / cache.volume).unlink(missing_ok=True)
-        for extra in (await self._free(cache.name))[self._keep :]:
-            await self._remove(extra.volume)
+        with contextlib.suppress(EngineError):
+            for extra in (await self._free(cache.name))[self._keep :]:
+                await self._remove(extra.volume)
 
     async def forget(self) -> None:
         """Remove all volumes of the instance's caches."""
         for volume in await self._list(f"{LABEL}={self._instance}"):
             await self._remove(volume["Name"])
 
+    async def clear(self) -> None:
+        """Remove all volumes that no task has."""
+        for volume in await self._list(f"{LABEL}={self._instance}"):
+            if volume["Name"] not in self._used:
+                await self._remove(volume["Name"])
+
     def _use(self, volume: str) -> None:
         self._used.add(volume)
-        (self._folder / volume).touch()
+        (self._folder / volume).write_text(self._token, encoding="ascii")
 
     async def _free(self, name: str) -> list[Cache]:
         found = [Cache(name, each["Name"], int(each["Labels"][_MADE])) for each in await self._list(f"{LABEL}={self._instance}", f"{_NAME}={name}")]
@@ -97,7 +110,11 @@ class Caches:
         return reply.get("Volumes") or []
 
     async def _remove(self, volume: str) -> None:
-        with contextlib.suppress(EngineError):
+        try:
             await self._engine.call("DELETE", f"/volumes/{volume}", query={"force": "1"})
+        except EngineError as error:
+            if error.status != 404:
+                self._use(volume)  # so that nobody gets it, and the next start removes it
+                return
         self._used.discard(volume)
         (self._folder / volume).unlink(missing_ok=True)

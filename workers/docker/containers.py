@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,23 @@ import msgspec
 from tcbox.workers.docker.engine import Engine, EngineError
 
 _CHUNK = 256 * 1024
+_SECOND = 1_000_000_000
+_LATE, _BRIEFLY = _SECOND, _SECOND // 5
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended.
+
+    Attributes:
+        code: exit code of its first process.
+        starved: the machine ended processes of it, since it had used up its memory.
+        killed: it was ended from outside, and not by this worker.
+    """
+
+    code: int
+    starved: bool
+    killed: bool
 
 
 class Container:
@@ -31,8 +49,11 @@ class Container:
         reply = await engine.call("POST", "/containers/create", query={"name": name}, body=config)
         return cls(engine, reply["Id"])
 
-    async def run(self, write: Callable[[bytes], None]) -> int:
-        """Start it, hand on all that it writes, and give its exit code.
+    async def run(self, write: Callable[[bytes], None], started: Callable[[], None] = lambda: None) -> Exit:
+        """Start it, hand on all that it writes, and tell how it ended.
+
+        Args:
+            started: is called once it runs.
 
         Raises EngineError; with `StartError` when its command cannot be started.
         """
@@ -42,11 +63,46 @@ class Container:
                 await self._engine.call("POST", f"/containers/{self.id}/start")
             except EngineError as error:
                 raise StartError(str(error), error.status) from error
+            started()
             with contextlib.suppress(EngineError):
                 async for chunk in output.content.iter_any():
                     write(chunk)
         reply = await self._engine.call("POST", f"/containers/{self.id}/wait")
-        return int(reply["StatusCode"])
+        state = (await self.inspect())["State"]
+        code = int(reply["StatusCode"])
+        return Exit(code, bool(state.get("OOMKilled")), await self._was_killed(state, _LATE if code else _BRIEFLY))
+
+    async def inspect(self) -> dict[str, Any]:
+        """All that the engine knows of it.
+
+        Raises EngineError.
+        """
+        found: dict[str, Any] = await self._engine.call("GET", f"/containers/{self.id}/json")
+        return found
+
+    async def _was_killed(self, state: dict[str, Any], later: int) -> bool:
+        """Whether it was sent a signal through the engine, by a person or by the engine's own end.
+
+        Args:
+            later: for how long after its end the engine may still tell so, in nanoseconds: it does so after the signal has done its work.
+        """
+        moments = sorted((_moment(state["StartedAt"]), _moment(state["FinishedAt"])))  # the end of a short one can be noted as before its start
+        filters = msgspec.json.encode({"container": [self.id], "event": ["kill"]}).decode()
+        query = {"since": _told(moments[0]), "until": _told(moments[1] + later), "filters": filters}
+        async with self._engine.stream("GET", "/events", query=query) as reply:
+            return b"kill" in await reply.read()
+
+    async def put(self, path: str, tar: bytes) -> None:
+        """Write what is in a tar below a path.
+
+        Raises EngineError.
+        """
+
+        async def body() -> AsyncIterator[bytes]:
+            yield tar
+
+        async with self._engine.stream("PUT", f"/containers/{self.id}/archive", query={"path": path}, data=body()):
+            pass
 
     async def kill(self) -> None:
         """End all its processes; nothing when it does not run."""
@@ -79,6 +135,18 @@ class Container:
 
 class StartError(EngineError):
     """The container's command cannot be started."""
+
+
+def _moment(time: str) -> int:
+    """A time of the engine's, such as 2026-01-31T12:00:00.123456789Z, in nanoseconds since 1970."""
+    from datetime import datetime
+
+    whole, _, fraction = time.rstrip("Z").partition(".")
+    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * _SECOND + int(fraction.ljust(9, "0")[:9])
+
+
+def _told(moment: int) -> str:
+    return f"{moment // _SECOND}.{moment % _SECOND:09}"
 
 
 def _stat(header: str) -> dict[str, Any]:

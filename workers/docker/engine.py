@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,33 @@ class Engine:
                 if reply.status >= 400:
                     raise EngineError(_message(await reply.read()) or f"HTTP status {reply.status}", reply.status)
                 yield reply
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:  # a full disk of the caller's is none of these
             raise EngineError(str(error) or type(error).__name__) from error
+
+    async def hijack(self, path: str, body: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """One request after which the connection carries bytes both ways; the caller closes the writer.
+
+        Raises EngineError.
+        """
+        scheme, _, rest = self.url.partition("://")
+        content = msgspec.json.encode(body)
+        try:
+            if scheme == "unix":
+                reader, writer = await asyncio.open_unix_connection(rest)
+            else:
+                host, _, port = rest.rstrip("/").rpartition(":")
+                reader, writer = await asyncio.open_connection(host, int(port))
+            head = f"POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            writer.write(head.encode() + content)
+            answer = await reader.readuntil(b"\r\n\r\n")
+        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+            raise EngineError(str(error) or type(error).__name__) from error
+        status = int(answer.split(b" ", 2)[1])
+        if status not in (101, 200):
+            writer.close()
+            raise EngineError(f"HTTP status {status}", status)
+        return reader, writer
 
 
 def _message(raw: bytes) -> str:

@@ -3,159 +3,188 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from tcbox.workers import downloads, outcomes
+from tcbox.workers import downloads, outcomes, scoped
 from tcbox.workers.docker.engine import Engine, EngineError
+from tcbox.workers.docker.origins import Origins
+from tcbox.workers.docker.shelf import Shelf
+from tcbox.workers.docker.untag import untagged
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
 
 if TYPE_CHECKING:
     import aiohttp
 
-_CHUNK = 1024 * 1024
-_KEPT = 20
-_ZSTD = b"\x28\xb5\x2f\xfd"
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+_GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|authentication required|no basic auth credentials|invalid reference")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a task has, until it is let go.
+
+    Attributes:
+        id: by which the engine knows it.
+        digest: SHA-256 of the artifact that it came from, in hexadecimal; None when it came from a registry.
+    """
+
+    id: str
+    digest: str | None = None
 
 
 class Images:
     """Knows which artifacts were loaded as which images; each is fetched and loaded once, however many tasks want it.
 
     Args:
-        folder: keeps what it knows, and the downloads under way.
+        folder: keeps the downloads under way.
     """
 
-    def __init__(self, engine: Engine, folder: Path, session: aiohttp.ClientSession) -> None:
-        self._engine, self._folder, self._session = engine, folder, session
+    def __init__(self, engine: Engine, folder: Path, session: aiohttp.ClientSession, shelf: Shelf, origins: Origins) -> None:
+        self._engine, self._folder, self._session, self._shelf, self._origins = engine, folder, session, shelf, origins
         self._locks: dict[str, asyncio.Lock] = {}
         self._loading = asyncio.Lock()
-        self._index = folder / "loaded.json"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in folder.glob("*.part"):
             part.unlink()
-        self._loaded = _read(self._index)
 
-    async def ensure(self, image: str | dict[str, str], run: Run, log: TaskLog) -> str:
-        """The id or name of the image, now in the engine.
+    async def ensure(self, image: str | dict[str, str], run: Run, log: TaskLog, *, trust: bool = False) -> Image:
+        """The image, now in the engine, and kept there until `release`.
 
-        Raises RunEnded: malformed-payload when there is no such image, resource-unavailable when it cannot be reached.
+        Args:
+            trust: the image's own certificate is looked at, too.
+
+        Raises RunEnded: malformed-payload when there is no such image or the task may not have it, resource-unavailable
+            when it cannot be reached.
         """
         if isinstance(image, str):
-            return await self._named(image, log)
+            return await self._named(image, run, log)
         if image["type"] == "docker-image":
-            return await self._named(image["name"], log)
+            return await self._named(image["name"], run, log)
         try:
-            return await self._artifact(image, run, log)
+            return await self._artifact(image, run, log, trust)
         except downloads.DownloadError as error:
             raise (outcomes.malformed if error.permanent else outcomes.unavailable)(f"The image of the task cannot be had. {error}") from error
         except EngineError as error:
             if not error.told:
                 raise
-            raise outcomes.malformed(f"The engine cannot load the image of the task: {error}") from error
+            end = outcomes.unavailable if _FULL.search(str(error)) else outcomes.malformed
+            raise end(f"The engine cannot load the image of the task: {error}") from error
+
+    async def release(self, image: Image) -> None:
+        """Let an image go; the container that had it must be gone."""
+        self._shelf.release(image.id)
+        with contextlib.suppress(EngineError):
+            await self._shelf.tidy()
 
     # -- by name
 
-    async def _named(self, name: str, log: TaskLog) -> str:
+    async def _named(self, name: str, run: Run, log: TaskLog) -> Image:
         if _NAME.fullmatch(name) is None:
             like = "debian:12 or registry.example.com/team/image@sha256:…"
             raise outcomes.malformed(f"payload.image: {name!r} is not the name of an image; write it like {like}")
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            if await self._has(name):
-                log.say(f"Using the image {name}")
-            else:
-                log.say(f"Pulling the image {name}")
-                await self._pull(name, log)
-        return name
-
-    async def _has(self, name: str) -> bool:
-        try:
-            await self._engine.call("GET", f"/images/{name}/json")
-        except EngineError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
-
-    async def _pull(self, name: str, log: TaskLog) -> None:
         repository, tag = split(name)
-        headers = await asyncio.to_thread(_registry_auth, repository)
+        login = await asyncio.to_thread(_registry_auth, repository)
+        if login:
+            guards = tuple(dict.fromkeys(f"docker-worker:image:{each}" for each in (f"{repository}:{tag}", name)))
+            await scoped.require(run, [guards], what=f"The image {name} is had with this machine's own credentials, which")
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            held = await self._shelf.hold(name)
+            if held is not None:
+                log.say(f"Using the image {name}, {held}")
+                return Image(held)
+            log.say(f"Pulling the image {name}")
+            await self._pull(name, repository, tag, login, log)
+            held = await self._shelf.hold(name)
+            if held is None:
+                raise outcomes.unavailable(f"The image {name} was pulled, and is gone again")
+            self._shelf.bring(held, name)
+            return Image(held)
+
+    async def _pull(self, name: str, repository: str, tag: str, login: dict[str, str], log: TaskLog) -> None:
         try:
-            async with self._engine.stream("POST", "/images/create", query={"fromImage": repository, "tag": tag}, headers=headers) as reply:
+            async with self._engine.stream("POST", "/images/create", query={"fromImage": repository, "tag": tag}, headers=login) as reply:
                 async for line in reply.content:
                     _tell(msgspec.json.decode(line), log)
         except EngineError as error:
             if not error.told:
                 raise
-            gone = error.status in (400, 401, 403, 404) or re.search(r"not found|denied|manifest unknown|unauthorized|invalid reference", str(error))
+            gone = error.status in (400, 401, 403, 404) or _GONE.search(str(error))
             message = f"The image {name} cannot be pulled: {error}"
-            raise (outcomes.malformed if gone else outcomes.unavailable)(message) from error
+            raise (outcomes.malformed if gone and not _FULL.search(str(error)) else outcomes.unavailable)(message) from error
 
     # -- from artifacts
 
-    async def _artifact(self, image: dict[str, str], run: Run, log: TaskLog) -> str:
+    async def _artifact(self, image: dict[str, str], run: Run, log: TaskLog, trust: bool) -> Image:
         task_id = image.get("taskId") or await downloads.indexed_task(run, image["namespace"])
         key = f"{task_id}:{image['path']}"
+        book = self._shelf.book
         async with self._locks.setdefault(key, asyncio.Lock()):
-            known = self._loaded.get(key)
-            if known is not None and await self._has(known):
-                await downloads.allowed(run, task_id, image["path"])
-                log.say(f"Using the image of task {task_id}, {image['path']}, as loaded before")
-            else:
-                known = await self._fetch(task_id, image["path"], run, log)
-            await self._remember(key, known)
-        return known
+            held = await self._shelf.hold(book.loaded[key]) if key in book.loaded else None
+            try:
+                if held is not None:
+                    await downloads.allowed(run, task_id, image["path"])
+                    log.say(f"Using the image of task {task_id}, {image['path']}, as loaded before")
+                else:
+                    held = await self._fetch(task_id, image["path"], key, run, log)
+                if trust:
+                    await self._origins.check(task_id, image["path"], book.digests[key], run, log)
+            except BaseException:
+                if held is not None:
+                    self._shelf.release(held)
+                raise
+            return Image(held, book.digests.get(key))
 
-    async def _fetch(self, task_id: str, path: str, run: Run, log: TaskLog) -> str:
+    async def _fetch(self, task_id: str, path: str, key: str, run: Run, log: TaskLog) -> str:
         part = self._folder / f"{run.name}.part"
+        book = self._shelf.book
         log.say(f"Fetching the image of task {task_id}, {path}")
         try:
             digest = await downloads.artifact(run, self._session, task_id, path, part)
-            known = self._loaded.get(digest)
-            if known is None or not await self._has(known):
+            held = await self._shelf.hold(book.loaded[digest]) if digest in book.loaded else None
+            if held is None:
                 log.say(f"Loading an image of {part.stat().st_size} bytes, SHA-256 {digest}")
                 async with self._loading:
                     known = await self._load(part)
-                await self._remember(digest, known)
-            return known
+                    held = await self._shelf.hold(known)
+                if held is None:
+                    raise EngineError("the image was loaded, and is gone again", told=True)
+                self._shelf.bring(held, None)
+            book.loaded[digest] = book.loaded[key] = held
+            book.digests[key] = digest
+            self._shelf.save()
+            return held
         finally:
             part.unlink(missing_ok=True)
 
     async def _load(self, part: Path) -> str:
         said = ""
-        async with self._engine.stream("POST", "/images/load", query={"quiet": "1"}, data=_tar(part)) as reply:
-            async for line in reply.content:
-                told = msgspec.json.decode(line)
-                if "error" in told:
-                    raise EngineError(told["error"], told=True)
-                said += told.get("stream", "")
+        archive = _Archive(part)
+        try:
+            async with self._engine.stream("POST", "/images/load", query={"quiet": "1"}, data=archive.bits()) as reply:
+                async for line in reply.content:
+                    told = msgspec.json.decode(line)
+                    if "error" in told:
+                        raise EngineError(told["error"], told=True)
+                    said += told.get("stream", "")
+        except EngineError as error:
+            if archive.fault is None:
+                raise
+            raise EngineError(f"the artifact holds no image ({archive.fault}); make it with 'docker save'", told=True) from error
         found = re.search(r"Loaded image(?: ID)?: (\S+)", said)
         if found is None:
             raise EngineError(f"the artifact holds no image ({said.strip() or 'the engine said nothing'}); make it with 'docker save'", told=True)
-        details = await self._engine.call("GET", f"/images/{found[1]}/json")
-        identity: str = details["Id"]
-        return identity
-
-    async def _remember(self, key: str, image: str) -> None:
-        self._loaded.pop(key, None)
-        self._loaded[key] = image
-        while len(set(self._loaded.values())) > _KEPT:
-            await self._forget(next(iter(self._loaded.values())))
-        part = self._index.with_suffix(".new")
-        part.write_bytes(msgspec.json.encode(self._loaded))
-        part.rename(self._index)
-
-    async def _forget(self, image: str) -> None:
-        self._loaded = {key: value for key, value in self._loaded.items() if value != image}
-        try:
-            await self._engine.call("DELETE", f"/images/{image}")
-        except EngineError:
-            return  # a container or a person still uses it; the engine keeps it
+        if "Loaded image ID" not in said:
+            raise EngineError(f"the image has taken a name in the engine, {found[1]}, although it should have lost it: remove that name by hand", told=True)
+        return found[1]
 
 
 def split(name: str) -> tuple[str, str]:
@@ -186,22 +215,51 @@ def _tell(line: dict[str, Any], log: TaskLog) -> None:
         log.say(f"{line['id']}: {line['status']}" if line.get("id") else line["status"])
 
 
-def _read(index: Path) -> dict[str, str]:
-    try:
-        return msgspec.json.decode(index.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError):
-        return {}
+class _Archive:
+    """An archive on its way into the engine, unpacked and without names.
+
+    Attributes:
+        fault: what was wrong with it; the client tells only that the request broke off.
+    """
+
+    def __init__(self, part: Path) -> None:
+        self._part = part
+        self.fault: Exception | None = None
+
+    async def bits(self) -> AsyncIterator[bytes]:
+        """Its bytes."""
+        with self._part.open("rb") as raw:
+            try:
+                found = untagged(_unpacked(raw))
+                while chunk := await asyncio.to_thread(_some, found):
+                    yield chunk
+            except Exception as error:
+                self.fault = error
+                raise
 
 
-async def _tar(part: Path) -> AsyncIterator[bytes]:
-    """The file's bytes; those of a zstd file unpacked, since not every engine can do that itself."""
-    with part.open("rb") as raw:
-        packed = raw.read(4) == _ZSTD
-        raw.seek(0)
-        source: IO[bytes] = raw
-        if packed:
-            import zstandard
+def _unpacked(raw: IO[bytes]) -> IO[bytes]:
+    head = raw.read(4)
+    raw.seek(0)
+    if head == _ZSTD:
+        import zstandard
 
-            source = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(raw, read_across_frames=True)
-        while chunk := await asyncio.to_thread(source.read, _CHUNK):
-            yield chunk
+        packed: IO[bytes] = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(raw, read_across_frames=True)
+        return packed
+    if head[:2] == _GZIP:
+        import gzip
+
+        unpacked: Any = gzip.GzipFile(fileobj=raw)
+        return unpacked  # type: ignore[no-any-return]
+    return raw
+
+
+def _some(bits: Iterator[bytes]) -> bytes:
+    """The next mebibyte or so; empty at the end."""
+    gathered, size = [], 0
+    for each in bits:
+        gathered.append(each)
+        size += len(each)
+        if size >= 1024 * 1024:
+            break
+    return b"".join(gathered)

@@ -11,10 +11,14 @@ from tcbox import clock as clocks
 from tcbox.workers import outcomes, payloads
 from tcbox.workers.lifecycle import LogNames
 
-_NOT_HERE = {
-    "interactive": "a shell in the running task is not to be had here: leave it out",
-    "chainOfTrust": "certificates of chain of trust are not made here: leave it out, or use a worker that has a signing key",
+WITHDRAWN = {
+    "dind": "an engine beside the task is no longer part of docker-worker payloads: run one inside the task, with capabilities.privileged",
+    "dockerSave": "saving the container is no longer part of docker-worker payloads: build the image in the task and upload it as an artifact",
+    "relengAPIProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
+    "balrogVPNProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
+    "balrogStageVPNProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
 }
+"""Features that docker-worker had once and its schema has no more, with what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,13 @@ class Payload:
     Attributes:
         image: a name, or an object with `type`.
         max_run_time: in seconds.
+        artifacts: those copied out of the container; volumes among them.
         cache: where in the container each named cache is mounted.
+        devices: names of the devices of the machine that the container gets.
+        terminal_log: the log is to be had by the name that docker-worker's own bulk log had, too.
         ptrace: tasks may trace processes.
+        unfiltered: system calls are not filtered.
+        superseder: there is a supersederUrl, which does nothing.
         retry, purge_caches: exit codes.
     """
 
@@ -35,24 +44,40 @@ class Payload:
     max_run_time: int
     artifacts: dict[str, dict[str, Any]]
     cache: dict[str, str]
+    devices: tuple[str, ...]
     log_names: LogNames
+    terminal_log: bool
     proxy: bool
     ptrace: bool
+    privileged: bool
+    unfiltered: bool
+    interactive: bool
+    trust: bool
+    superseder: bool
     retry: frozenset[int]
     purge_caches: frozenset[int]
 
+    @property
+    def volumes(self) -> list[str]:
+        """Where in the container volumes are mounted whose content becomes artifacts."""
+        return [artifact["path"] for artifact in self.artifacts.values() if artifact["type"] == "volume"]
 
-def read(task: Mapping[str, Any], *, longest: int) -> Payload:
+
+def read(task: Mapping[str, Any], *, longest: int, privileged: bool = False) -> Payload:
     """Read a task's payload.
 
     Args:
         longest: the longest maxRunTime allowed, in seconds.
+        privileged: whether privileged containers are allowed here.
 
     Raises RunEnded(malformed-payload) with all that is wrong.
     """
-    given = payloads.checked("docker-worker", "payload", task["payload"])
-    features = given.get("features", {})
-    faults = [*_unsupported(given, features), *_times(task, given, longest), *_paths(given)]
+    asked = _explicit(task["payload"])
+    given = _checked(task["payload"])
+    features, capabilities = given.get("features", {}), given.get("capabilities", {})
+    faults = [*_times(task, given, longest), *_paths(given)]
+    if capabilities.get("privileged") and not privileged:
+        faults.append("payload.capabilities.privileged: this worker runs no privileged containers: leave it out, or set workers.docker.privileged")
     if faults:
         raise outcomes.malformed("The task's payload asks for what this worker does not do:\n" + "\n".join(f"- {fault}" for fault in faults))
     kept, exits = features.get("artifacts", True), given.get("onExitStatus", {})
@@ -64,15 +89,31 @@ def read(task: Mapping[str, Any], *, longest: int) -> Payload:
         max_run_time=given["maxRunTime"],
         artifacts=given.get("artifacts", {}) if kept else {},
         cache=given.get("cache", {}),
+        devices=tuple(name for name, wanted in capabilities.get("devices", {}).items() if wanted),
         log_names=LogNames(
             live if kept and features.get("localLiveLog", True) else None,
             backing_name(live) if kept and features.get("bulkLog", True) else None,
         ),
+        terminal_log=kept and asked.get("bulkLog") is True,
         proxy=features.get("taskclusterProxy", False),
         ptrace=features.get("allowPtrace", False),
+        privileged=capabilities.get("privileged", False),
+        unfiltered=capabilities.get("disableSeccomp", False),
+        interactive=features.get("interactive", False),
+        trust=features.get("chainOfTrust", False),
+        superseder="supersederUrl" in given,
         retry=frozenset(exits.get("retry", ())),
         purge_caches=frozenset(exits.get("purgeCaches", ())),
     )
+
+
+def needed_scopes(payload: Payload, task_queue_id: str) -> list[str | tuple[str, ...]]:
+    """The scopes that a payload needs; of several in a tuple, one is enough."""
+    guarded = [f"cache:{name}" for name in payload.cache] + [f"capability:device:{name}" for name in payload.devices]
+    guarded += ["capability:privileged"] * payload.privileged
+    needed: list[str | tuple[str, ...]] = [(f"docker-worker:{each}", f"docker-worker:{each}:{task_queue_id}") for each in guarded]
+    needed += ["docker-worker:capability:disableSeccomp"] * payload.unfiltered
+    return needed + ["docker-worker:feature:allowPtrace"] * payload.ptrace
 
 
 def backing_name(live: str) -> str:
@@ -81,21 +122,24 @@ def backing_name(live: str) -> str:
     return f"{stem}_backing{extension}"
 
 
-def _unsupported(given: Mapping[str, Any], features: Mapping[str, Any]) -> list[str]:
-    faults = [f"payload.features.{name}: {why}" for name, why in _NOT_HERE.items() if features.get(name)]
-    capabilities = given.get("capabilities", {})
-    faults += [
-        f"payload.capabilities.{name}: containers run with the engine's usual limits only: leave it out"
-        for name in ("privileged", "disableSeccomp")
-        if capabilities.get(name)
-    ]
-    faults += [
-        f"payload.capabilities.devices.{name}: containers are given no devices of the machine: leave it out"
-        for name, asked in capabilities.get("devices", {}).items()
-        if asked
-    ]
-    volumes = [name for name, artifact in given.get("artifacts", {}).items() if artifact["type"] == "volume"]
-    return faults + [f"payload.artifacts[{name!r}].type: volume is not done here: use directory" for name in volumes]
+def _explicit(payload: Any) -> dict[str, Any]:
+    """The features that the payload itself names, without defaults."""
+    features = payload.get("features") if isinstance(payload, dict) else None
+    return dict(features) if isinstance(features, dict) else {}
+
+
+def _checked(payload: Any) -> dict[str, Any]:
+    gone = [name for name in _explicit(payload) if name in WITHDRAWN]
+    if not gone:
+        checked: dict[str, Any] = payloads.checked("docker-worker", "payload", payload)
+        return checked
+    lines = "\n".join(f"- payload.features.{name}: {WITHDRAWN[name]}" for name in gone)
+    kept = {**payload, "features": {name: value for name, value in payload["features"].items() if name not in WITHDRAWN}}
+    try:
+        payloads.checked("docker-worker", "payload", kept)
+    except outcomes.RunEnded as error:
+        raise outcomes.malformed(f"{error.outcome.message}\n{lines}") from error
+    raise outcomes.malformed(f"The task's payload asks for what this worker does not do:\n{lines}")
 
 
 def _times(task: Mapping[str, Any], given: Mapping[str, Any], longest: int) -> list[str]:
@@ -109,8 +153,13 @@ def _times(task: Mapping[str, Any], given: Mapping[str, Any], longest: int) -> l
 
 
 def _paths(given: Mapping[str, Any]) -> list[str]:
-    return [
-        f"payload.cache[{name!r}]: {path!r} must be an absolute path in the container"
-        for name, path in given.get("cache", {}).items()
-        if not path.startswith("/")
-    ]
+    mounts = [(f"payload.cache[{name!r}]", path) for name, path in given.get("cache", {}).items()]
+    mounts += [(f"payload.artifacts[{name!r}].path", each["path"]) for name, each in given.get("artifacts", {}).items() if each["type"] == "volume"]
+    faults = [f"{where}: {path!r} must be an absolute path in the container" for where, path in mounts if not path.startswith("/")]
+    places = [os.path.normpath(path) for _, path in mounts]
+    for (where, path), place in zip(mounts, places, strict=True):
+        if place == "/":
+            faults.append(f"{where}: {path!r} is the root of the container: name a folder below it")
+        elif places.count(place) > 1:
+            faults.append(f"{where}: {path!r} is mounted twice: give each cache and volume a path of its own")
+    return faults

@@ -1,7 +1,8 @@
 """Stops a worker's containers when the worker is killed, at once and not only when another one starts.
 
-Runs as a program of its own (`python -I -S watchdog.py <engine's address> <label>`), with a socket to the worker as
-standard input. When that closes without a word, every container and network with the label is removed.
+Runs as a program of its own (`python -I -S watchdog.py <engine's address> <label> <folder>`), with a socket to the worker
+as standard input. When that closes without a word, every container and network with the label is removed, and each volume
+that a file in the folder is named after, when the label ends in what the file holds.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import signal
 import sys
 
 
-def main(address: str, label: str) -> None:
+def main(address: str, label: str, folder: str) -> None:
     """Wait until the worker says a word or is gone; clean up when it is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if not os.read(0, 1):
-        _clear(address, label)
+        _clear(address, label, folder)
 
 
-def _clear(address: str, label: str) -> None:
+def _clear(address: str, label: str, folder: str) -> None:
     import json
     from urllib.parse import quote
 
@@ -28,6 +29,11 @@ def _clear(address: str, label: str) -> None:
         _ask(address, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
     for network in json.loads(_ask(address, "GET", f"/networks?{query}")):
         _ask(address, "DELETE", f"/networks/{network['Id']}")
+    for entry in list(os.scandir(folder)) if os.path.isdir(folder) else ():
+        with open(entry.path, encoding="ascii") as file:
+            mine = label.endswith("=" + file.read())
+        if mine:
+            _ask(address, "DELETE", f"/volumes/{quote(entry.name)}?force=1")
 
 
 def _ask(address: str, verb: str, path: str) -> bytes:
@@ -50,4 +56,4 @@ def _ask(address: str, verb: str, path: str) -> bytes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:4])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcbox import clock as clocks
-from tcbox.workers import environment, files, lifecycle, outcomes
+from tcbox.workers import certificates, environment, files, lifecycle, outcomes
 from tcbox.workers.host import leftovers, mounts, payload
 from tcbox.workers.host.caches import Caches
 from tcbox.workers.host.contents import Contents
@@ -64,6 +64,7 @@ class HostJob:
     def __init__(self, host: Host, run: Run, log: TaskLog, folder: Path, given: payload.Payload) -> None:
         self._host, self._run, self._log, self._folder, self._payload = host, run, log, folder, given
         self.log_names = given.log_names
+        self.trust: certificates.Trust | None = None
         self._home = folder / "task"
         self._home.mkdir()
         self._group: Group | None = None

@@ -93,7 +93,7 @@ class Repositories:
             raise errors.ResourceNotFound(
                 "Status not found: the branch {branch} of {owner}/{repo} has none of this instance's.", branch=branch, owner=owner, repo=repo
             )
-        return Redirect(url, {"url": url}, 302)
+        return Redirect(url, status=302)
 
     async def _latest(self, repository: Repository, branch: str) -> str | None:
         status = await self._status(repository, branch)

@@ -1,0 +1,110 @@
+"""The container image: built by packaging/docker/Dockerfile from a Debian made here, started as a user would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support import docker_images as images
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE, IMAGE = "tcbox-test/python:bookworm", "tcbox-test/tcbox:built"
+LARGEST = 160 * 1024**2
+"""Bytes that the image may have beyond its base."""
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine"),
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs debootstrap, and to be root"),
+    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="needs the Python of Debian 12, for which packages are fetched"),
+]
+
+
+def run(*command: object, timeout: int = 600, **more) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+def inspect(kind: str, name: str) -> dict:
+    return json.loads(run("docker", kind, "inspect", name))[0]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A Debian with Python, which stands for the base image that a registry would have; it is kept for the next time."""
+    if run("docker", "images", "--quiet", BASE):
+        return BASE
+    folder = tmp_path_factory.mktemp("base")
+    site = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines()[0]
+    run("debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm", folder, site)
+    for waste in ("var/lib/apt/lists", "var/cache/apt", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+        shutil.rmtree(folder / waste, ignore_errors=True)
+    run("sh", "-c", f"tar -C {folder} -c . | docker import - {BASE}")
+    shutil.rmtree(folder)
+    return BASE
+
+
+@pytest.fixture(scope="module")
+def image(base):
+    """The image, from packages that were fetched before, since nothing is reached from within the build."""
+    run("sh", ROOT / "packaging" / "docker" / "wheels.sh", sys.executable)
+    stage = f"{IMAGE}-stage"  # named, so that it does not stay behind without a name
+    try:
+        for more in (["--target", "build", "-t", stage], ["-t", IMAGE]):
+            run("docker", "build", "-f", "packaging/docker/Dockerfile", "--build-arg", f"BASE={base}", *more, ".", cwd=ROOT)
+    finally:
+        shutil.rmtree(ROOT / "packaging" / "docker" / "wheels", ignore_errors=True)
+    yield IMAGE
+    run("docker", "rmi", IMAGE, stage)
+
+
+def test_the_image_is_small(image, base):
+    """What is added to the base has its bounds; nothing of it runs as root."""
+    built, below = inspect("image", image), inspect("image", base)
+    added = built["Size"] - below["Size"]
+    print(f"the image has {built['Size'] / 1e6:.0f} MB, {added / 1e6:.0f} MB of them beyond the base")
+    assert added < LARGEST
+    assert built["Config"]["User"] == "10001:10001"
+    assert built["Config"]["Entrypoint"] == ["tcbox"]
+
+
+def test_an_ephemeral_instance_answers(image):
+    """`docker run IMAGE up --ephemeral` serves, with nothing writable but two folders in memory, and ends in order."""
+    name = f"tcbox-test-{os.urandom(4).hex()}"
+    hardened = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp:mode=1777"]
+    hardened += ["--tmpfs", "/var/lib/tcbox:mode=0700,uid=10001,gid=10001"]
+    run("docker", "run", "-d", "--name", name, *hardened, "-p", "127.0.0.1::8090", image, "up", "--ephemeral", "--host", "0.0.0.0", "--port", "8090")
+    try:
+        place = run("docker", "port", name, "8090/tcp").splitlines()[0]
+        until = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://{place}/__heartbeat__", timeout=5) as answer:
+                    assert json.load(answer)["healthy"] is True
+                    break
+            except OSError:
+                assert time.monotonic() < until, run("docker", "logs", name)
+                time.sleep(0.2)
+        run("docker", "stop", "--time", "20", name)
+        assert inspect("container", name)["State"]["ExitCode"] == 0
+    finally:
+        run("docker", "rm", "--force", "--volumes", name)
+
+
+def test_what_services_on_their_own_need_is_there(image):
+    """The drivers of PostgreSQL, RabbitMQ and S3 are in the image, and a URL of S3 can be signed with what was left of its client."""
+    code = (
+        "import aiormq, asyncpg, boto3; client = boto3.client('s3', region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b'); "
+        "print(client.generate_presigned_url('get_object', Params={'Bucket': 'b', 'Key': 'k'})[:8]); boto3.client('sts', region_name='us-east-1')"
+    )
+    assert run("docker", "run", "--rm", "--entrypoint", "/opt/tcbox/bin/python", image, "-c", code) == "https://"
