@@ -292,6 +292,7 @@ class Load:
 
     async def settled(self):
         """Hold what is there against all that was answered."""
+        print(f"{self.calls} calls, {len(self.refusals)} refused, {len(self.created)} tasks created, {len(self.completed)} completed")
         assert len(self.completed) > 20, "the load was too small to prove anything"
         states = {}
         listed = sorted(self.created)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
-from tcbox import errors
-from tcbox.box import apart, parts
+from tcbox import config, errors
+from tcbox.box import apart, parts, services
 from tcbox.box.parts import Part
 from tcbox.config.checks import REQUIRES
+from tcbox.export import plan, references
+from tests.support import export
 
 
 def test_words_name_services_and_halves():
@@ -51,3 +55,23 @@ def test_routes_are_known_without_asking(service):
     known = apart.routes(service)
     assert known["ping"] == ("GET", "/ping")
     assert len(known) >= 5
+
+
+def test_what_an_export_gives_a_process_is_what_it_needs(tmp_path):
+    """Each process of an export can be served by its own settings, variables and files, and by its own release's migration."""
+    key = base64.b64encode(bytes(32)).decode()
+    made = plan.make(export.read(tmp_path, export.changed(serve__services_url="http://inside")))
+    for service in made.services:
+        folder = tmp_path / service.name
+        folder.mkdir()
+        for file in service.refers.files:
+            (folder / file.name).write_text(key if "key" in file.name else "-----BEGIN CERTIFICATE-----")
+        path = folder / "tcbox.yml"
+        path.write_text(service.settings.replace(references.FOLDER, str(folder)))
+        env = {name: key if name.endswith("_KEY") else "x" * 32 for name in service.refers.variables}
+        settings = config.load(path, {}, env)
+        assert settings.serve.services_url == "http://inside"
+        for process in service.processes:
+            parts.check(settings, parts.parse([process.what], services.enabled(settings)), env)
+        if service.name not in ("auth", "web-server"):
+            assert not settings.root_access_token and not settings.instance_key
