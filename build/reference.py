@@ -22,7 +22,7 @@ BEGIN, END = "<!-- commands: made by build/reference.py -->", "<!-- end of comma
 CONFIGURATION = """# Configuration
 
 `tcbox up` reads `./tcbox.yml`, or the file that `--config` names. Every key is optional; without a file the defaults hold.
-Flags win over the file.
+Variables of the environment win over the file, and flags over both.
 
 ```yaml
 port: 8080
@@ -37,6 +37,10 @@ workers:
   docker: {capacity: 4, serve: ["proj-*/linux"]}
 ```
 
+- Each key can be given by a variable too: `TCBOX_` and its path in capital letters, as `TCBOX_PORT` or
+  `TCBOX_SERVICES_QUEUE_CLAIM_TIMEOUT`. Where a name of your own choice is in the path, `__` stands around it:
+  `TCBOX_PROVIDERS__aws-prod__TYPE`. Lists and groups of keys are JSON: `TCBOX_SERVE_URLS={"queue": "http://queue"}`; a list of one
+  may be plain. A variable's text is taken as it is, unless it is a reference as a whole.
 - A value may refer to something else: `${env:NAME}` is a variable of the environment, `${file:/path}` the content of a
   file. Give secrets this way.
 - `tcbox config check` says every mistake at once, with file, line and key. `tcbox config show` prints what is in force,

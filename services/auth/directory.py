@@ -24,6 +24,8 @@ from tcbox.services.auth.usage import Usage
 if TYPE_CHECKING:
     from tcbox.credentials import ClientRecord, Failure, SignedRequest, Success
 
+CHANGED = "auth.changed"
+"""The topic of signals between processes: that there are changes to look up."""
 CHANGES_KEPT = 1 * clocks.HOUR
 """A process that has not looked for longer loads everything anew."""
 
@@ -112,12 +114,14 @@ class Directory:
         """A client as this process has just committed it, None when it was removed."""
         self._take_client(version, client_id, client)
         self._passed(version)
+        self._db.signal(CHANGED, "")
 
     def role_changed(self, version: int, roles: scope_sets.Roles) -> None:
         """All roles, as they are after this process has just committed the change of one."""
         if version > self.roles_version:
             self._take_roles(version, roles)
         self._passed(version)
+        self._db.signal(CHANGED, "")
 
     async def _reload(self) -> None:
         row = await self._db.one(sql.get_version)

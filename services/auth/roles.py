@@ -40,6 +40,14 @@ class Roles:
         self._audit = audit
         self._turn = asyncio.Lock()  # of this process; the number of the roles' version keeps others apart
 
+    async def marked(self, name: str) -> bool:
+        """Whether it is noted that something was done."""
+        return await self._db.point(sql.get_mark, name=name) is not None
+
+    async def mark(self, name: str) -> None:
+        """Note that something was done."""
+        await self._db.transaction(lambda tx: tx.execute(sql.add_mark, name=name))
+
     async def find(self, role_id: str) -> Role | None:
         """One role, None when it is not there."""
         row = await self._db.point(sql.get_role, role_id=role_id)

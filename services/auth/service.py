@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from tcbox import clock as clocks
-from tcbox import db
+from tcbox import db, log
 from tcbox.credentials.sealed import Sealer
 from tcbox.events import Bus
 from tcbox.runtime import LoopSpec
-from tcbox.services.auth import audit, clients, declarations, events, roles, store, usage
+from tcbox.services.auth import audit, clients, declarations, directory, events, roles, store, usage
 from tcbox.services.auth.api.audit import AuditMethods
 from tcbox.services.auth.api.authentication import AuthenticationMethods
 from tcbox.services.auth.api.clients import ClientMethods
@@ -24,6 +25,7 @@ from tcbox.services.auth.usage import Usage
 from tcbox.services.auth.vendors import aws, gcp, github, sentry, websocktunnel
 from tcbox.vendors.http import Outgoing
 
+_log = log.get("auth")
 REFRESH = 2 * clocks.SECOND
 """How soon a change by another process counts here."""
 
@@ -55,6 +57,7 @@ class Service:
     """
 
     name = "auth"
+    with_api = frozenset(("refresh", "note-usage"))
     requires: tuple[str, ...] = ()
     api = declarations.api
     exchanges = events.exchanges
@@ -78,6 +81,7 @@ class Service:
         self._outgoing = Outgoing()
         self._vendors = vendors or Vendors()
         self._usage = Usage(clock, delay=last_used_delay)
+        self._hearing: asyncio.Task[None] | None = None
         self.directory = Directory(database, sealer, clock, static_clients=static_clients, usage=self._usage)
         self.audit = audit.Audit(database, clock, retention=audit_retention)
         self.clients = clients.Clients(database=database, bus=bus, sealer=sealer, known=self.directory, audit=self.audit, clock=clock)
@@ -99,6 +103,7 @@ class Service:
         Raises TcboxError when the database does not answer.
         """
         stack.push_async_callback(self._outgoing.close)
+        stack.callback(self._db.listen(directory.CHANGED, lambda _: self._hear()))
         await self.directory.load()
         stack.push_async_callback(self.note_usage)
 
@@ -120,6 +125,18 @@ class Service:
                 clock=self._clock,
             ),
         ]
+
+    def _hear(self) -> None:
+        """Another process has changed something; the loop would see it later."""
+        if self._hearing is None or self._hearing.done():
+            self._hearing = asyncio.get_running_loop().create_task(self._look(), name="auth changes")
+
+    async def _look(self) -> None:
+        await asyncio.sleep(0)  # for a change that is heard of while looking
+        try:
+            await self.directory.refresh()
+        except Exception:
+            _log.debug("what changed is looked up later", exc_info=True)
 
     async def note_usage(self) -> None:
         """Write when clients were last used."""

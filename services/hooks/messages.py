@@ -14,7 +14,7 @@ from typing import Any
 
 from tcbox import db, events, ids, log
 from tcbox.events import Binding, Event
-from tcbox.events.bus import Subscription
+from tcbox.events.subscription import Subscription
 from tcbox.runtime.alarm import Alarm
 from tcbox.sandbox import Fault
 from tcbox.services.hooks import events as exchanges
@@ -53,8 +53,14 @@ class Messages:
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to listen, from where the last process left off."""
         await self._load()
-        self._subscription = await self._bus.subscribe(SUBSCRIPTION, self._bindings(), self.handle)
+        self._subscription = await self._bus.subscribe(SUBSCRIPTION, self._bindings(), self.handle, prepare=self._take_over)
         stack.push_async_callback(self._bus.unsubscribe, self._subscription)
+
+    async def _take_over(self) -> None:
+        """Learn how hooks are now: while another process had the messages, this one did not hear of changes."""
+        await self._load()
+        if self._subscription is not None:
+            await self._bus.rebind(self._subscription, self._bindings())
 
     async def _load(self) -> None:
         self._bound = {}

@@ -1,6 +1,6 @@
 """Links that sign the owner in, once: `tcbox up` and `tcbox ui` print them.
 
-They are kept in this process alone, as digests, and end with it.
+They stand in the database, as digests, so that whichever process has the request knows them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tcbox import clock as clocks
-from tcbox.services.web_server.store import digest, token
+from tcbox import db
+from tcbox.services.web_server.store import digest, sql, token
 
 LIFETIME = 10 * clocks.MINUTE
 MOST = 20
@@ -24,22 +25,25 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "v
 class Links:
     """The links that are good now."""
 
-    def __init__(self, clock: clocks.Clock) -> None:
+    def __init__(self, database: db.Database, clock: clocks.Clock) -> None:
+        self._db = database
         self._clock = clock
-        self._good: dict[str, int] = {}
 
-    def make(self) -> str:
+    async def make(self) -> str:
         """The secret of a new link."""
         made = token()
-        while len(self._good) >= MOST:
-            del self._good[next(iter(self._good))]
-        self._good[digest(made)] = self._clock.now() + LIFETIME
+
+        async def add(tx: db.Tx) -> None:
+            await tx.execute(sql.remove_expired_links, now=tx.now)
+            await tx.execute(sql.add_link, link=digest(made), made=tx.now, expires=tx.now + LIFETIME)
+            await tx.execute(sql.remove_old_links, most=MOST)
+
+        await self._db.transaction(add)
         return made
 
-    def use(self, shown: str) -> bool:
+    async def use(self, shown: str) -> bool:
         """Whether the link is good; it is no longer afterwards."""
-        until = self._good.pop(digest(shown), 0)
-        return until > self._clock.now()
+        return await self._db.transaction(lambda tx: tx.execute(sql.use_link, link=digest(shown), now=tx.now)) > 0
 
 
 def is_local(remote: str | None, headers: Iterable[str]) -> bool:

@@ -77,7 +77,7 @@ class Service:
         root_url: str, local_url: str, rules: Rules | None = None,
     ) -> None:  # fmt: skip
         rules = rules or Rules()
-        self.links = links.Links(clock)
+        self.links = links.Links(database, clock)
         self.sessions = Sessions(database, clock, lifetime_ms=rules.session_ms)
         self.grants = Grants(database, clock)
         self._clock = clock

@@ -40,6 +40,8 @@ class Owner(Protocol):
     """What a connection belongs to."""
 
     connections: set[Connection]
+    leaving: bool
+    """Whether clients are to go elsewhere after an answer."""
     running: set[asyncio.Task[wire.Answer]]
 
     def start(self, request: wire.Request) -> wire.Answer | Work:
@@ -286,7 +288,7 @@ class Connection(asyncio.Protocol):
         self.last = self._loop.time()
         if transport.is_closing():
             return
-        close = request.close or self._closing or drain > 0
+        close = request.close or self._closing or drain > 0 or self._owner.leaving
         data = answer.to_bytes(request.request_id, close=close)
         if request.method == "HEAD":
             data = data[: data.index(b"\r\n\r\n") + 4]

@@ -39,6 +39,7 @@ class Front:
         services: the dispatchers of the services that run, by name; changed while serving when one restarts.
         known: names of services that belong to the instance, running or not.
         off: names of those that are switched off, with the key of the configuration that says so.
+        leaving: whether each answer says that the connection ends with it, so that clients go elsewhere.
     """
 
     def __init__(self, clock: clocks.Clock) -> None:
@@ -46,6 +47,7 @@ class Front:
         self.known: set[str] = set()
         self.off: Mapping[str, str] = {}
         self.connections: set[Connection] = set()
+        self.leaving = False
         self.running: set[asyncio.Task[wire.Answer]] = set()
         self._clock = clock
         self._mounts: list[tuple[str, Mounted]] = []

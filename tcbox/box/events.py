@@ -49,16 +49,19 @@ class Events:
 
     Args:
         page: answers browsers that open `/events` to read it.
+        streams, relays, receives: whether this process has the stream, publishes to the AMQP server and forgets old
+            events, and has messages of other systems delivered.
     """
 
     name = NAME
     requires = ()
 
-    def __init__(self, shared: Shared, page: Mounted) -> None:
+    def __init__(self, shared: Shared, page: Mounted, *, streams: bool = True, relays: bool = True, receives: bool = True) -> None:
         self.relay: relay.Relay | None = None
         self.queues: Queues | None = None
         self.streams: Streams | None = None
-        self.loops = [LoopSpec("expire", _EXPIRY, shared.bus.expire)]
+        self.loops = [LoopSpec("expire", _EXPIRY, shared.bus.expire)] if relays else []
+        self._streaming, self._relaying, self._receiving = streams, relays, receives
         self._shared = shared
         self._page = page
         self._hub = hubs.Hub(shared.bus, hubs.encoded)
@@ -67,31 +70,38 @@ class Events:
         """Let events out; an AMQP server that does not answer is waited for meanwhile."""
         shared = self._shared
         shared.events = self
-        self.streams = Streams(shared.bus, self._hub, shared, shared.clock, self._exchanges)
-        shared.front.mount(PREFIX, self._handle)
-        stack.callback(shared.front.unmount, PREFIX)
-        stack.callback(self._hub.end)
+        if self._streaming:
+            self.streams = Streams(shared.bus, self._hub, shared, shared.clock, self._exchanges)
+            shared.front.mount(PREFIX, self._handle)
+            stack.callback(shared.front.unmount, PREFIX)
+            stack.callback(self._hub.end)
         place = server(shared.settings)
-        if place is None:
+        if place is not None:
+            await self._connect(place, stack)
+        elif self._relaying:
             await shared.bus.forget(relay.NAME)  # else messages would be kept for a relay that does not run
+        if place is None or not self._receiving:
             await shared.bus.reach(None)
-            return
-        await self._connect(place, stack)
 
     async def _connect(self, place: address.Address, stack: AsyncExitStack) -> None:
         from tcbox.events.amqp.link import Link
-        from tcbox.events.amqp.queues import Queues
 
-        shared = self._shared
-        self.queues = Queues(shared.database, Link(place, "events of other systems"), shared.clock)
-        await self.queues.start()
-        stack.push_async_callback(self.queues.stop)
-        await shared.bus.reach(self.queues)
-        self.relay = relay.Relay(shared.bus, shared.database, Link(place, "events of this instance"), self._exchanges)
-        await self.relay.start()
-        stack.push_async_callback(self.relay.stop)
-        health = shared.supervisor.health(NAME)
-        for part, check in (("publishing", self.relay.fault), ("receiving", self._not_received)):
+        shared, health = self._shared, self._shared.supervisor.health(NAME)
+        checks: list[tuple[str, Callable[[], str | None]]] = []
+        if self._receiving:
+            from tcbox.events.amqp.queues import Queues
+
+            self.queues = Queues(shared.database, Link(place, "events of other systems"), shared.clock)
+            await self.queues.start()
+            stack.push_async_callback(self.queues.stop)
+            await shared.bus.reach(self.queues)
+            checks.append(("receiving", self._not_received))
+        if self._relaying:
+            self.relay = relay.Relay(shared.bus, shared.database, Link(place, "events of this instance"), self._exchanges)
+            await self.relay.start()
+            stack.push_async_callback(self.relay.stop)
+            checks.append(("publishing", self.relay.fault))
+        for part, check in checks:
             health.watch(part, check)
             stack.callback(health.unwatch, part)
 
@@ -122,8 +132,8 @@ def show(registry: Registry, shared: Shared) -> None:
         return samples
 
     for name, help_, kind, find in (
-        ("tcbox_event_streams", "Open streams of events.", "gauge", lambda events: events.streams.open),
-        ("tcbox_event_streams_cut_total", "Streams of events cut off since nobody read them.", "counter", lambda events: events.streams.cut),
+        ("tcbox_event_streams", "Open streams of events.", "gauge", lambda events: events.streams and events.streams.open),
+        ("tcbox_event_streams_cut_total", "Streams of events cut off since nobody read them.", "counter", lambda events: events.streams and events.streams.cut),
         ("tcbox_amqp_connected", "Whether events go to the AMQP server: 1 or 0.", "gauge", lambda events: events.relay and float(events.relay.link.works)),
         ("tcbox_amqp_waiting", "Events not yet published to the AMQP server.", "gauge", lambda events: events.relay and events.relay.waiting),
         ("tcbox_amqp_waiting_since_milliseconds", "When the first of them was announced; 0: none.", "gauge",

@@ -121,6 +121,16 @@ def instance_key(path: Path) -> bytes:
     return base64.b64decode(path.read_bytes())
 
 
+def given_key(text: str) -> bytes:
+    """The key that the configuration gives."""
+    return base64.b64decode(text)
+
+
+def given_root(token: str) -> OwnClient:
+    """The owner's client with the token that the configuration gives."""
+    return OwnClient(ROOT, token, ("*",), "The owner of this instance.")
+
+
 def derive(key: bytes, purpose: str) -> str:
     """A token for one purpose, the same at each start, from which the key cannot be found."""
     return base64.urlsafe_b64encode(hmac.digest(key, purpose.encode(), "sha256")).decode().rstrip("=")
@@ -134,7 +144,7 @@ def root_client(path: Path) -> OwnClient:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(made, file)
     stored = json.loads(path.read_text())
-    return OwnClient(stored["clientId"], stored["accessToken"], ("*",), "The owner of this instance.")
+    return given_root(stored["accessToken"])
 
 
 def service_client(key: bytes, service: str) -> OwnClient:

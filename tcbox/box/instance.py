@@ -45,7 +45,8 @@ class Box:
         self.registry = Registry()
         self.root_url = ""
         self.port = 0
-        self.root_client = identity.root_client(folder.root_client)
+        given = settings.root_access_token.reveal()
+        self.root_client = identity.given_root(given) if given else identity.root_client(folder.root_client)
         self.shared: services.Shared | None = None
         self.workers: workers.Workers | None = None
         self._token = token
@@ -78,7 +79,8 @@ class Box:
         self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
         bus = Bus(database, self.clock)
         self._stack.push_async_callback(bus.close)
-        key = identity.instance_key(folder.key_file("instance"))
+        given = settings.instance_key.reveal()
+        key = identity.given_key(given) if given else identity.instance_key(folder.key_file("instance"))
         place, signer = services.open_blobs(settings, folder, self.root_url, key, self.clock)
         await place.start()
         self._stack.push_async_callback(place.close)
@@ -164,9 +166,9 @@ class Box:
         return {"milliseconds": (time.perf_counter() - started) * 1000}
 
     async def _sign_in(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {"url": self.sign_in_link()}
+        return {"url": await self.sign_in_link()}
 
-    def sign_in_link(self) -> str:
+    async def sign_in_link(self) -> str:
         """A link that signs the owner in, once, within 10 minutes.
 
         Raises TcboxError when the instance takes none.
@@ -179,7 +181,7 @@ class Box:
             )
         here = self.settings.services.web_server.links == "loopback" and self.settings.root_url
         base = f"http://{_shown(self.settings.host)}:{self.port}" if here else self.root_url
-        return f"{base}/sign-in#{web_server.links.make()}"
+        return f"{base}/sign-in#{await web_server.links.make()}"
 
     async def _advance(self, body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(self.clock, clocks.VirtualClock):

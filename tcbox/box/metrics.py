@@ -79,22 +79,23 @@ def heartbeat(shared: Shared) -> Mounted:
             await shared.database.ping()
         except Exception as error:
             faults["database"] = [str(error)]
-        return _json({"healthy": not faults, "faults": faults}, 503 if faults else 200)
+        return answer({"healthy": not faults, "faults": faults}, 503 if faults else 200)
 
     return handle
 
 
 async def lbheartbeat(request: web.BaseRequest) -> web.StreamResponse:
     """Answers as long as requests are taken."""
-    return _json({}, 200)
+    return answer({}, 200)
 
 
 async def version(request: web.BaseRequest) -> web.StreamResponse:
     """Which program this is, as a Dockerflow version object."""
-    return _json({"version": tcbox.__version__, "commit": "", "source": "", "build": f"tcbox {tcbox.__version__}"}, 200)
+    return answer({"version": tcbox.__version__, "commit": "", "source": "", "build": f"tcbox {tcbox.__version__}"}, 200)
 
 
-def _json(value: Any, status: int) -> web.StreamResponse:
+def answer(value: Any, status: int) -> web.StreamResponse:
+    """An answer that is not to be kept."""
     from aiohttp import web
 
     return web.Response(status=status, body=wire.encode(value), headers={"Content-Type": wire.JSON, "Cache-Control": "no-store"})

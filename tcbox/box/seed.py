@@ -79,11 +79,18 @@ SIGNED_IN_DESCRIPTION = "What everybody may do who signs in with a browser: mana
 DESCRIPTION = "What everybody may do without credentials. Made on the first start; change it as you like."
 
 
+DONE = "seeded"
+"""What the database notes when it is done, since the roles are the owner's to remove."""
+
+
 async def plant(roles: Roles, by: str) -> None:
-    """Make these roles, unless there are such already.
+    """Make these roles, unless that was done once, or there are such already; may be done by several processes at once.
 
     Straight in the service's own rules, not through its API: at a first start nothing else needs schemas yet.
     """
+    if await roles.marked(DONE):
+        return
     for role, description, scopes in (("anonymous", DESCRIPTION, ANONYMOUS), (SIGNED_IN, SIGNED_IN_DESCRIPTION, OWN_CLIENTS)):
         with contextlib.suppress(errors.RequestConflict):
             await roles.create(role, description, scopes, by)
+    await roles.mark(DONE)

@@ -6,7 +6,7 @@ A service's code is imported when it is made, so one that is switched off costs 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -22,6 +22,7 @@ from tcbox.api.schemas import SchemaSet
 from tcbox.blobs import signing
 from tcbox.box import identity
 from tcbox.box.vendors import text
+from tcbox.client import Caller, LimitableCaller
 from tcbox.client.local import Local
 from tcbox.config import Settings
 from tcbox.config.checks import REQUIRES
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from tcbox.box.events import Events
+    from tcbox.services.auth.audit import Audit
     from tcbox.services.auth.directory import Directory
     from tcbox.services.auth.service import Service as AuthService
     from tcbox.workers.livelog import LiveLogs
 
 NAMES = tuple(REQUIRES)
 FOREVER = 2**52
+UNSIGNED = SignedRequest("get", "/", "localhost", 80)
+"""A request without credentials."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Shared:
     """What the services of one instance have in common.
 
     Attributes:
+        apart: whether services run as processes of their own.
         local_url: by which this machine reaches the instance, whatever its root URL is.
         running: the services as they were last started, by name.
         apis, exchanges: the declarations of those that belong to the instance.
@@ -74,6 +79,7 @@ class Shared:
     local_url: str
     live_logs: LiveLogs
     ephemeral: bool = False
+    apart: bool = False
     running: dict[str, Any] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)
     exchanges: dict[str, Exchanges] = field(default_factory=dict)
@@ -90,19 +96,40 @@ class Shared:
             raise errors.Unavailable("The auth service is not running just now: try again.")
         return auth.directory
 
-    def authenticate(self, request: SignedRequest) -> Success | Failure:
-        """Who signed a request, told in this process, without I/O."""
+    def authenticate(self, request: SignedRequest) -> Success | Failure | Awaitable[Success | Failure]:
+        """Who signed a request; within one process told at once, without I/O."""
         return self.directory.authenticate(request)
 
-    def caller(self, service: str) -> Local:
+    def dispatcher(self, api: Api, handlers: Mapping[str, Any]) -> Dispatcher:
+        """What answers the calls of a service's methods."""
+        return Dispatcher(api, handlers, self.schemas, self, clock=self.clock, meter=self.meter)
+
+    @property
+    def audit(self) -> Audit:
+        """Where changes are recorded."""
+        audit: Audit = self.running["auth"].audit
+        return audit
+
+    def own(self, service: str) -> identity.OwnClient:
+        """A service's own client."""
+        return identity.service_client(self.key, service)
+
+    def caller(self, service: str) -> LimitableCaller:
         """Calls other services as this one."""
-        own = identity.service_client(self.key, service)
+        return self.restricted(service, self.own(service).scopes)
 
-        def expand(scopes: Iterable[str]) -> ScopeSet:
-            return self.directory.expand(scopes)  # looked up at each call: auth may have been started anew
+    def restricted(self, service: str, scopes: Iterable[str]) -> LimitableCaller:
+        """Calls other services in this one's name, with these scopes, and what everybody may."""
 
-        scopes = ScopeSet(own.scopes)  # expanded anew at each call: roles change
-        return Local(self.front.services.get, lambda: Success("hawk", own.client_id, FOREVER, LazyScopes(scopes, expand)))
+        def expand(given: Iterable[str]) -> ScopeSet:
+            return self.directory.expand(given)  # looked up at each call: auth may have been started anew
+
+        client_id, base = self.own(service).client_id, ScopeSet(scopes)  # expanded anew at each call: roles change
+        return Local(self.front.services.get, lambda: Success("hawk", client_id, FOREVER, LazyScopes(base, expand)))
+
+    def anonymous(self) -> Caller:
+        """Calls other services as somebody without credentials."""
+        return Local(self.front.services.get, lambda: self.authenticate(UNSIGNED))
 
 
 def enabled(settings: Settings) -> list[str]:
@@ -174,11 +201,12 @@ def blob_files(shared: Shared) -> Mounted | None:
 def add(shared: Shared, name: str) -> None:
     """Have the supervisor start a service, by the factory for its name."""
     make = import_module(f"tcbox.box.making.{package(name)}").make
-    _declare(shared, name)
+    declare(shared, name)
     shared.supervisor.add(name, lambda: Reachable(shared, make(shared)), requires=REQUIRES[name])
 
 
-def _declare(shared: Shared, name: str) -> None:
+def declare(shared: Shared, name: str) -> None:
+    """Note what a service declares."""
     module = import_module(f"tcbox.services.{package(name)}.service")
     shared.apis[name] = module.Service.api
     if module.Service.exchanges is not None:
@@ -197,14 +225,16 @@ class Reachable:
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start the service, then let requests in; the door is closed first when it stops."""
-        shared, service = self._shared, self._service
-        await service.start(stack)
-        shared.running[self.name] = service
+        await self._service.start(stack)
+        self._shared.running[self.name] = self._service
         # not taken out when it stops: while auth is made anew, the others go on with what it knew
+        self._open(stack)
+
+    def _open(self, stack: AsyncExitStack) -> None:
+        shared, service = self._shared, self._service
         monitoring = service.monitoring(lambda: shared.supervisor.uptime(self.name), lambda: shared.supervisor.faults(self.name))
         handlers = service.api.bind(monitoring, *service.families())
-        dispatcher = Dispatcher(service.api, handlers, shared.schemas, shared, clock=shared.clock, meter=shared.meter)
-        shared.front.services[self.name] = dispatcher
+        shared.front.services[self.name] = shared.dispatcher(service.api, handlers)
         stack.callback(shared.front.services.pop, self.name, None)
         for prefix, handler in getattr(service, "mounts", dict)().items():
             shared.front.mount(prefix, handler)

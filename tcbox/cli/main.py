@@ -26,6 +26,8 @@ COMMANDS = {
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
     "client": "make typed clients for programs",
+    "serve": "run services as processes of their own",
+    "migrate": "bring the database's schema up to date for them",
     "export": "the same instance as replicated services, for Kubernetes or Compose",
     "config": "check, show and describe the configuration",
     "db": "copy the database to another",

@@ -219,10 +219,10 @@ class Run:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(self._instance(ready, ending))
 
-    def _link(self, box: Box) -> str:
+    async def _link(self, box: Box) -> str:
         """What signs the owner in, to be shown on a terminal alone."""
         try:
-            return "" if self._args.json else box.sign_in_link()
+            return "" if self._args.json else await box.sign_in_link()
         except errors.TcboxError:
             return ""
 
@@ -248,7 +248,7 @@ class Run:
                 access_token=own.access_token, started=clocks.SystemClock().now(), ephemeral=self._args.ephemeral,
             )  # fmt: skip
             ready_after = _uptime() - self._began
-            ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral, "signIn": self._link(box)})
+            ready({**box.describe(), "readyAfter": round(ready_after, 3), "ephemeral": self._args.ephemeral, "signIn": await self._link(box)})
             box.start_workers()
             tuning.after_start()
             if self._args.while_stdin:

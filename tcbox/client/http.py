@@ -1,6 +1,6 @@
 """Calls over HTTP, signed with Hawk, retried where a second try can help.
 
-Routes come from the instance's own references, so a client always fits the instance that it talks to.
+Routes come from the instance's own references, so a client always fits the instance that it talks to, unless they are given.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 _KINDS = {cls.code: cls for cls in errors.ApiError.__subclasses__()}
+Routes = Mapping[str, tuple[str, str]]
 _RETRIED = (500, 502, 503, 504)
 _PARAMETER = re.compile(r"<\w+>")
 
@@ -36,11 +37,14 @@ class Http:
         credentials: None for calls without a signature.
         retries: how often a call that failed for want of an answer, or with a 5xx, is sent again.
         authorized_scopes: those of the credentials' scopes that count; None for all of them.
+        routes: verb and route of each method of a service, by the service's name, for a caller that knows them.
+        headers: further headers of a request, asked for at each.
     """
 
     def __init__(
         self, root_url: str, credentials: Credentials | None, *,
         session: aiohttp.ClientSession, clock: clocks.Clock, retries: int = 5, authorized_scopes: Sequence[str] | None = None,
+        routes: Callable[[str], Routes] | None = None, headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:  # fmt: skip
         self.root_url = root_url.rstrip("/")
         self._credentials = credentials
@@ -48,18 +52,22 @@ class Http:
         self._clock = clock
         self._retries = retries
         self._authorized_scopes = authorized_scopes
-        self._routes: dict[str, dict[str, tuple[str, str]]] = {}
+        self._routes: dict[str, Routes] = {}
+        self._known = routes
+        self._headers = headers
 
     def using(self, credentials: Credentials) -> Http:
         """The same instance, called with other credentials."""
-        other = Http(self.root_url, credentials, session=self._session, clock=self._clock, retries=self._retries)
-        other._routes = self._routes
-        return other
+        return self._other(credentials, None)
 
     def limited(self, scopes: Sequence[str]) -> Http:
         """The same client with no more than these scopes (see `LimitableCaller.limited`)."""
+        return self._other(self._credentials, scopes)
+
+    def _other(self, credentials: Credentials | None, scopes: Sequence[str] | None) -> Http:
         other = Http(
-            self.root_url, self._credentials, session=self._session, clock=self._clock, retries=self._retries, authorized_scopes=scopes
+            self.root_url, credentials, session=self._session, clock=self._clock, retries=self._retries, authorized_scopes=scopes,
+            routes=self._known, headers=self._headers,
         )  # fmt: skip
         other._routes = self._routes
         return other
@@ -108,7 +116,9 @@ class Http:
         import aiohttp
 
         url = self.root_url + target
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = dict(self._headers())
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         if self._credentials is not None:
             headers["Authorization"] = sign(self._credentials, verb, url, body, self._clock.now(), authorized_scopes=self._authorized_scopes)
         limit = aiohttp.ClientTimeout(total=timeout)
@@ -117,6 +127,8 @@ class Http:
             return reply.status, await reply.read()
 
     async def _resolve(self, service: str, method: str, args: tuple[str, ...]) -> tuple[str, str]:
+        if service not in self._routes and self._known is not None:
+            self._routes[service] = self._known(service)
         if service not in self._routes:
             status, raw = await self._tries(lambda: self._send_plain(f"/references/{service}/v1/api.json"))
             if status >= 500:

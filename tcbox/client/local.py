@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tcbox import errors
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from tcbox.api.dispatch import Dispatcher
 
 
+Identity = Success | Failure
+
+
 class Local:
     """Calls services of this process as one client.
 
     Args:
         dispatchers: finds a running service's dispatcher by name, None when it does not run.
-        identity: who calls; asked at each call, since scopes change.
+        identity: who calls; asked at each call, since scopes change, and awaited where it has to be asked elsewhere.
     """
 
-    def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Success | Failure]) -> None:
+    def __init__(self, dispatchers: Callable[[str], Dispatcher | None], identity: Callable[[], Identity | Awaitable[Identity]]) -> None:
         self._dispatchers = dispatchers
         self._identity = identity
 
@@ -29,13 +32,12 @@ class Local:
         """The same client with no more than these scopes (see `LimitableCaller.limited`)."""
         authorized = ScopeSet(scopes)
 
-        def identity() -> Success | Failure:
+        def identity() -> Identity | Awaitable[Identity]:
             whole = self._identity()
-            if isinstance(whole, Failure):
-                return whole
-            part = whole.scopes.limited(authorized)
-            listed = ", ".join(authorized)
-            return whole._replace(scopes=part) if part is not None else Failure(f"Supplied credentials do not satisfy authorizedScopes: {listed}")
+            return _part(whole, authorized) if isinstance(whole, (Success, Failure)) else later(whole)
+
+        async def later(whole: Awaitable[Identity]) -> Identity:
+            return _part(await whole, authorized)
 
         return Local(self._dispatchers, identity)
 
@@ -50,4 +52,16 @@ class Local:
         if len(args) != len(declared.params):
             raise TypeError(f"{service}.{method} takes {len(declared.params)} parameters ({declared.route}), and was given {len(args)}")
         params = dict(zip(declared.params, args, strict=True))
-        return await dispatcher.invoke(method, params, query or {}, payload, self._identity())
+        identity = self._identity()
+        if not isinstance(identity, (Success, Failure)):
+            identity = await identity
+        return await dispatcher.invoke(method, params, query or {}, payload, identity)
+
+
+def _part(whole: Identity, authorized: ScopeSet) -> Identity:
+    """Who calls, with no more than some scopes."""
+    if isinstance(whole, Failure):
+        return whole
+    part = whole.scopes.limited(authorized)
+    listed = ", ".join(authorized)
+    return whole._replace(scopes=part) if part is not None else Failure(f"Supplied credentials do not satisfy authorizedScopes: {listed}")

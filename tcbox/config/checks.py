@@ -97,6 +97,7 @@ def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]
     yield from _auth(settings.services.auth)
     yield from _web_server(settings.services.web_server)
     yield from _key(settings)
+    yield from _serve(settings)
     yield from _github_app(settings.services.github)
     yield from _providers(settings)
     yield from _notify(settings.services.notify)
@@ -231,13 +232,23 @@ def _web_server(web: WebServer) -> Iterator[Clash]:
 
 
 def _key(settings: Settings) -> Iterator[Clash]:
-    key = settings.services.secrets.key.reveal()
-    try:
-        fits = not key or len(base64.b64decode(key, validate=True)) == 32
-    except (binascii.Error, ValueError):
-        fits = False
-    if not fits:
-        yield Clash("services.secrets.key", "32 bytes in base64", "a text of another form", "make one with `openssl rand -base64 32`")
+    for name, secret in (("services.secrets.key", settings.services.secrets.key), ("instance_key", settings.instance_key)):
+        key = secret.reveal()
+        try:
+            fits = not key or len(base64.b64decode(key, validate=True)) == 32
+        except (binascii.Error, ValueError):
+            fits = False
+        if not fits:
+            yield Clash(name, "32 bytes in base64", "a text of another form", "make one with `openssl rand -base64 32`")
+
+
+def _serve(settings: Settings) -> Iterator[Clash]:
+    for key, named in (("serve.urls", settings.serve.urls), ("serve.replicas", settings.serve.replicas)):
+        for name in named:
+            if name not in REQUIRES:
+                yield Clash(f"{key}.{name}", f"a service as in URLs: {', '.join(REQUIRES)}", name)
+    if settings.blobs.shared and settings.blobs.url.startswith("s3:"):
+        yield Clash("blobs.shared", "no such key", "it", "a bucket is shared in any case: remove it")
 
 
 def _providers(settings: Settings) -> Iterator[Clash]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from tcbox.config import checks, places
+from tcbox.config import checks, places, variables
 from tcbox.config.faults import ConfigError, Fault
 from tcbox.config.nodes import Node, overridden
 from tcbox.config.reader import BAD, Reader
@@ -18,17 +18,17 @@ from tcbox.config.settings import Settings
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None, env: Mapping[str, str] | None = None) -> Settings:
-    """The settings of a file, with flags over them; `origins` says where each value was said.
+    """The settings of a file, with variables over them, and flags over those; `origins` says where each value was said.
 
     Args:
         path: the file; None for none.
         overrides: values by key (`port`), by a dotted path (`log.level`) or nested, from flags; None values say nothing.
-        env: for `${env:NAME}` and the default data folder; the process's environment when not given.
+        env: for `TCBOX_…`, `${env:NAME}` and the default data folder; the process's environment when not given.
 
     Raises ConfigError with every mistake.
     """
     env = os.environ if env is None else env
-    settings, faults = _read(path, overrides or {}, env)
+    settings, faults = _read(path, {**variables.overrides(env), **{key: value for key, value in (overrides or {}).items() if value is not None}}, env)
     if faults:
         raise ConfigError(faults)
     return settings if "data" in settings.origins else dataclasses.replace(settings, data=places.default_data(env))

@@ -56,6 +56,8 @@ def _put(node: Node, keys: list[str], value: Node) -> Node:
 
 
 def _flag(value: Any, source: str) -> Node:
+    if isinstance(value, Node):
+        return value
     if isinstance(value, Mapping):
         value = {str(name): _flag(item, source) for name, item in value.items()}
     elif isinstance(value, (list, tuple)):

@@ -15,9 +15,11 @@ from typing import Literal
 from tcbox.config import places
 from tcbox.config.export import Export
 from tcbox.config.section import section
+from tcbox.config.serve import Serve
 from tcbox.config.services import Services
 from tcbox.config.services.worker_manager import Provider
 from tcbox.config.values import (
+    AccessToken,
     Address,
     Amount,
     BlobsUrl,
@@ -91,6 +93,10 @@ class Blobs:
 
     secret_access_key: Secret = _NO_SECRET
     """What belongs to `access_key_id`; give it by reference. Default: none."""
+
+    shared: bool = False
+    """Whether a `file:` folder is the same one for all processes of `tcbox serve`, as on a network file system. Default: false,
+    and they refuse it."""
 
 
 @section
@@ -236,6 +242,14 @@ class Settings:
     log: Log = field(default_factory=Log)
     """What is logged, and how."""
 
+    instance_key: Secret = _NO_SECRET
+    """The key from which the services' own tokens derive: 32 bytes in base64; give it by reference. Default: `keys/instance.key`
+    in the data folder, made on the first start. Processes of `tcbox serve` need it."""
+
+    root_access_token: AccessToken = _NO_SECRET
+    """The access token of the owner's client, `static/taskcluster/root`; give it by reference. Default: that in
+    `root-client.json` in the data folder, made on the first start. Processes of `tcbox serve` need it."""
+
     services: Services = field(default_factory=Services)
     """The services."""
 
@@ -248,6 +262,9 @@ class Settings:
 
     shutdown: Shutdown = field(default_factory=Shutdown)
     """How the instance ends."""
+
+    serve: Serve = field(default_factory=Serve)
+    """Services as processes of their own."""
 
     export: Export = field(default_factory=Export)
     """What an export adds."""

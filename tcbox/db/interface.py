@@ -68,6 +68,8 @@ class Database(Protocol):
     """
 
     engine: str
+    shared: bool
+    """Whether other processes may use it at the same time."""
     stats: Stats
 
     async def start(self, migrations: Sequence[Migrations]) -> None:
@@ -79,6 +81,10 @@ class Database(Protocol):
 
     async def migrate(self, migrations: Sequence[Migrations]) -> None:
         """Bring the schema of these services up to date, in a database that has been started."""
+        ...
+
+    async def lacks(self, migrations: Sequence[Migrations]) -> list[str]:
+        """The steps of these services that the schema of a started database lacks, in words; raises as `start`."""
         ...
 
     async def close(self) -> None:

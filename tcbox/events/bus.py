@@ -2,26 +2,29 @@
 
 A message stands in the table `events` under a growing id for as long as `retention` says, so that a reader can
 resume after any id. Each durable subscriber has a position of its own that outlives the process: after a crash it
-sees again what it had not finished, so delivery is at least once. No message is seen before all with smaller ids are
-there: on PostgreSQL, where transactions end in any order, an id begins with the transaction's, and a message is held
-back while a transaction with a smaller one is under way.
+sees again what it had not finished, so delivery is at least once. Of several processes that subscribe under one name,
+one delivers, by a lease; when it ends, another goes on from the position within seconds.
+
+No message is seen before all with smaller ids are there: on PostgreSQL, where transactions end in any order, an id
+begins with the transaction's, and a message is held back while a transaction with a smaller one is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tcbox import clock as clocks
-from tcbox import db, log
+from tcbox import db, errors, log
 from tcbox.events.event import Event, Handler
 from tcbox.events.exchanges import Exchange
+from tcbox.events.lease import Lease, LeaseLost
+from tcbox.events.subscription import Far, Subscription
 from tcbox.events.tail import BATCH, PUBLISHED, Tail, sql
 from tcbox.events.topics import Binding
 
@@ -31,6 +34,8 @@ RETENTION = 1 * clocks.HOUR
 KEPT_UNSEEN = 30 * clocks.DAY
 OWN = "exchange/taskcluster-"
 """How the names of the instance's own exchanges begin."""
+BEAT, PATIENCE = 1.5, 6.0
+"""Seconds between two signs of life of whoever delivers to a subscription, and without one until another process does."""
 _EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
 
@@ -48,48 +53,6 @@ class Message(NamedTuple):
     key: Mapping[str, Any]
     payload: str
     routes: Sequence[str] = ()
-
-
-class Far(Protocol):
-    """Where exchanges of other systems are reached.
-
-    Implementers must set a subscription up as soon as they can, and must not wait for it.
-    """
-
-    async def subscribe(self, name: str, bindings: Sequence[Binding], handler: Handler, *, durable: bool) -> None:
-        """Have messages that these bindings take handed over, one after another; a subscription that is there is bound anew."""
-        ...
-
-    async def unsubscribe(self, name: str) -> None:
-        """Hand over nothing more; does nothing when there is no such subscription."""
-        ...
-
-    def forgotten(self) -> None:
-        """Told that the database says of a queue that it is to be deleted."""
-        ...
-
-
-@dataclass(eq=False)
-class Subscription:
-    """Who gets which messages, and how far it has come."""
-
-    name: str
-    bindings: tuple[Binding, ...]
-    handler: Handler
-    durable: bool
-    position: int = 0
-    saved: int = 0
-    task: asyncio.Task[None] | None = None
-
-    def takes(self, row: db.Row) -> bool:
-        """Whether one of the bindings takes the message."""
-        exchange = row["exchange"]
-        candidates = [binding for binding in self.bindings if binding.exchange == exchange]
-        if not candidates:
-            return False
-        routes = row["cc"]
-        keys = [row["routing_key"]] if routes == "[]" else [row["routing_key"], *(f"route.{route}" for route in msgspec.json.decode(routes))]
-        return any(binding.takes(exchange, keys) for binding in candidates)
 
 
 class Bus:
@@ -115,7 +78,8 @@ class Bus:
         """Give it a way to the exchanges of other systems; without one, bindings to these have no effect."""
         self._far = far
         for subscription in list(self._subscriptions.values()):
-            await self._subscribe_far(subscription)
+            if subscription.active:
+                await self._subscribe_far(subscription)
 
     def without_effect(self, bindings: Iterable[Binding]) -> list[Binding]:
         """Those of the bindings that bring nothing: to exchanges of other systems, while there is no AMQP server."""
@@ -175,45 +139,70 @@ class Bus:
         """The id of the newest message that can be read, 0 before the first."""
         return int(await self._db.value(sql.last_event) or 0)
 
-    async def subscribe(self, name: str, bindings: Iterable[Binding], handler: Handler, *, durable: bool = True) -> Subscription:
+    async def subscribe(
+        self, name: str, bindings: Iterable[Binding], handler: Handler, *, durable: bool = True, prepare: Callable[[], Awaitable[object]] | None = None
+    ) -> Subscription:
         """Deliver matching messages to the handler, one after another, until `unsubscribe`.
 
         A handler that raises gets the same message again, with growing pauses. A durable subscriber goes on where
-        it stood when the process ended; a new one starts with what is published from now on.
+        it stood when the process ended; a new one starts with what is published from now on. Of several processes
+        with a durable subscription of one name, one at a time delivers.
 
         Messages of the instance's own exchanges come from the outbox. Those of other systems' come from the AMQP server,
         by a queue of the subscription's name, in which they wait while the process does not run; without such a server
         these bindings have no effect, which the log says.
 
+        Args:
+            prepare: is awaited when another process delivered until now, before this one does; it may `rebind`.
+
         Raises ValueError when there is a subscription of this name already.
         """
         if name in self._subscriptions:
             raise ValueError(f"there is a subscription {name} already: unsubscribe it first, or choose another name")
-        subscription = Subscription(name, tuple(bindings), handler, durable)
-        await self._subscribe_far(subscription)
-        stored = await self._db.value(sql.get_position, name=name) if durable else None
-        subscription.position = subscription.saved = int(stored) if stored is not None else await self.last_id()
-        if durable and stored is None:
-            await self._save(subscription)
+        subscription = Subscription(name, tuple(bindings), handler, durable, prepare)
+        if durable and self._db.shared:
+            subscription.lease = Lease(self._db, f"subscription {name}", beat=BEAT, patience=PATIENCE)
+        else:
+            subscription.active = True
+            await self._subscribe_far(subscription)
+        await self._begin(subscription)
         self._subscriptions[name] = subscription
         subscription.task = asyncio.create_task(self._deliver(subscription), name=f"events:{name}")
         return subscription
 
+    async def _begin(self, subscription: Subscription) -> None:
+        """Find where to go on, or note where a new one begins."""
+        stored = await self._position(subscription)
+        newest = await self.last_id() if stored is None else stored
+        if stored is None and subscription.durable:
+
+            async def begin(tx: db.Tx) -> int:
+                await tx.execute(sql.begin_position, name=subscription.name, position=newest)
+                return int(await tx.value(sql.get_position, name=subscription.name))  # another process may have been faster
+
+            newest = await self._db.transaction(begin)
+        subscription.position = subscription.saved = newest
+
+    async def _position(self, subscription: Subscription) -> int | None:
+        stored = await self._db.value(sql.get_position, name=subscription.name) if subscription.durable else None
+        return None if stored is None else int(stored)
+
     async def rebind(self, subscription: Subscription, bindings: Iterable[Binding]) -> None:
         """Change which messages a subscription gets, from the one on that follows the one it is handling."""
         before, subscription.bindings = subscription.bindings, tuple(bindings)
-        if [b for b in before if foreign(b.exchange)] != [b for b in subscription.bindings if foreign(b.exchange)]:
+        if subscription.active and [b for b in before if foreign(b.exchange)] != [b for b in subscription.bindings if foreign(b.exchange)]:
             await self._subscribe_far(subscription)
 
     async def _subscribe_far(self, subscription: Subscription) -> None:
         """Have the AMQP server's side be as the bindings are now."""
-        far = [binding for binding in subscription.bindings if foreign(binding.exchange)]
-        if self._far is not None and far:
-            await self._far.subscribe(subscription.name, far, subscription.handler, durable=subscription.durable)
-        elif self._far is not None:
-            await self._far.unsubscribe(subscription.name)
-            if subscription.durable and await self._db.value(sql.get_queue, name=subscription.name) is not None:
-                await self._forget_queue(subscription.name)
+        async with subscription.arranging:
+            far = [binding for binding in subscription.bindings if foreign(binding.exchange)]
+            if self._far is not None and far:
+                await self._far.subscribe(subscription.name, far, subscription.handler, durable=subscription.durable)
+            elif self._far is not None:
+                await self._far.unsubscribe(subscription.name)
+                if subscription.durable and await self._db.value(sql.get_queue, name=subscription.name) is not None:
+                    await self._forget_queue(subscription.name)
         for binding in self.without_effect(far):
             self._log.warning(
                 "the binding of %s to %s has no effect: events of other systems need an AMQP server, and `events` in the configuration names none",
@@ -223,14 +212,14 @@ class Bus:
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop delivering; a durable subscriber's position is kept."""
         self._subscriptions.pop(subscription.name, None)
-        if self._far is not None:
+        if self._far is not None and subscription.active:
             await self._far.unsubscribe(subscription.name)
         if subscription.task is not None:
             subscription.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await subscription.task
-        if subscription.durable and subscription.position != subscription.saved:
-            await self._save(subscription)
+        if subscription.lease is None:
+            await self._save_rest(subscription)
 
     async def forget(self, name: str) -> None:
         """Give up a durable subscriber, which must not run: messages are no longer kept for it, here or on an AMQP server."""
@@ -250,7 +239,7 @@ class Bus:
             self._far.forgotten()
 
     async def close(self) -> None:
-        """Stop all deliveries."""
+        """Stop all deliveries; what is then left of the positions is saved."""
         self._tail.close()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
@@ -263,12 +252,41 @@ class Bus:
 
     async def _deliver(self, subscription: Subscription) -> None:
         """Deliver for as long as the subscription lasts, whatever happens to the database."""
+        lost = False
         while True:
             try:
-                await self._deliver_all(subscription)
+                await (self._deliver_all(subscription) if subscription.lease is None else self._deliver_in_turn(subscription, subscription.lease))
+            except LeaseLost:
+                self._log.info("another process delivers to %s now", subscription.name)
+            except errors.Unavailable as error:
+                self._log.log(10 if lost else 30, "messages for %s cannot be read; trying again each second: %s", subscription.name, error)
+                lost = True
+                await self._clock.sleep(clocks.SECOND)
+                continue
             except Exception:
                 self._log.exception("messages for %s cannot be read; trying again in 1 s", subscription.name)
                 await self._clock.sleep(clocks.SECOND)
+            lost = False
+
+    async def _deliver_in_turn(self, subscription: Subscription, lease: Lease) -> None:
+        """Deliver from the time on when no other process does, until one does; raises LeaseLost then."""
+        await lease.acquire()
+        try:
+            await self._begin(subscription)
+            if subscription.prepare is not None:
+                await subscription.prepare()
+            subscription.active = True
+            await self._subscribe_far(subscription)
+            await _first_to_end(self._deliver_all(subscription), lease.keep())
+        finally:
+            if subscription.active:
+                subscription.active = False
+                if self._far is not None:
+                    await self._far.unsubscribe(subscription.name)
+            with contextlib.suppress(Exception):  # a lease that cannot be given back runs out; what was not saved is delivered again
+                if lease.held:
+                    await self._save_rest(subscription)
+                await lease.release()
 
     async def _deliver_all(self, subscription: Subscription) -> None:
         unsaved = 0
@@ -297,19 +315,26 @@ class Bus:
                 pause = min(pause * 2, 60.0)
 
     async def _save(self, subscription: Subscription) -> None:
-        position = subscription.position
+        position, lease = subscription.position, subscription.lease
 
         async def save(tx: db.Tx) -> None:
+            if lease is not None:
+                await lease.confirm(tx)
             await tx.execute(sql.save_position, name=subscription.name, position=position)
 
         await self._db.transaction(save)
         subscription.saved = position
 
+    async def _save_rest(self, subscription: Subscription) -> None:
+        if subscription.durable and subscription.position != subscription.saved:
+            await self._save(subscription)
+
     async def expire(self) -> int:
         """Remove messages past the retention that every durable subscriber has seen, and much older ones; gives how many."""
         for subscription in list(self._subscriptions.values()):
-            if subscription.durable and subscription.position != subscription.saved:
-                await self._save(subscription)
+            if subscription.active:
+                with contextlib.suppress(LeaseLost):
+                    await self._save_rest(subscription)
         now, removed = self._clock.now(), 0
         while True:
             count = await self._db.transaction(lambda tx: self._expire_some(tx, now))
@@ -329,6 +354,18 @@ class Bus:
             return 0
         await tx.execute(sql.save_removed, id=newest)
         return await tx.execute(sql.expire_events, **which)
+
+
+async def _first_to_end(*works: Coroutine[Any, Any, object]) -> None:
+    """Run works side by side until the first ends, end the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    raise next(outcome for outcome in outcomes if isinstance(outcome, Exception))
 
 
 def foreign(exchange: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tcbox.config.checks import REQUIRES
 
-COMMON = ("root_url", "database", "events", "log", "shutdown")
+COMMON = ("root_url", "database", "events", "log", "shutdown", "serve.services_url", "serve.urls", "serve.notice_seconds")
 """What every service reads."""
 
 MIGRATION = ("database", "log")

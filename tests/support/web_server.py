@@ -142,7 +142,7 @@ class WebServer:
     async def owner(self) -> Browser:
         """A browser in which the owner is signed in."""
         made = await self.browser()
-        assert (await made.post("/login/link", json={"code": self.service.links.make()})).status == 200
+        assert (await made.post("/login/link", json={"code": await self.service.links.make()})).status == 200
         return made
 
     async def by_github(self, browser: Browser | None = None, after: str = "/") -> Browser:

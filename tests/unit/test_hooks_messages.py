@@ -143,7 +143,7 @@ async def test_a_message_that_is_delivered_again_fires_once(hooks: Hooks, carrie
 
 
 async def test_two_processes_fire_once_for_a_message(hooks: Hooks) -> None:
-    """Two processes that hear the same messages, and both of a new hook, create one task for each message."""
+    """Two processes with the same subscription, on one database or each hearing all, create one task for each message."""
     from tcbox.events import Bus
 
     bus = Bus(hooks.database, hooks.clock)
@@ -158,7 +158,8 @@ async def test_two_processes_fire_once_for_a_message(hooks: Hooks) -> None:
             await hooks.publish({"n": number})
         last = await hooks.bus.last_id()
         async with asyncio.timeout(10):
-            while min(hooks.service.messages._subscription.position, other.messages._subscription.position) < last:
+            reached = max if hooks.database.shared else min  # one at a time delivers, where the database is for several processes
+            while reached(hooks.service.messages._subscription.position, other.messages._subscription.position) < last:
                 await asyncio.sleep(0.01)
         while await other.work.carry_out() + await hooks.service.work.carry_out():
             pass

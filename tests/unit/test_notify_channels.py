@@ -147,10 +147,16 @@ async def test_a_mail_folder_that_cannot_be_written(tmp_path, sandbox):
 )
 def test_by_which_way_mail_goes(tmp_path, settings, kind, server):
     """By the server that is set, on the port that its kind of TLS is usual on; else into the folder; else not at all."""
-    shared = SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK)
+    shared = SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK, apart=False)
     made = making._email(shared, Email(**settings), Sandbox())
     assert type(made) is kind
     assert getattr(made, "server", "").endswith(server)
+
+
+def test_processes_without_a_folder_in_common_keep_no_mail(tmp_path):
+    """Where services run as processes of their own, mail without a server is missing rather than in a folder that nobody sees."""
+    made = making._email(SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK, apart=True), Email())
+    assert type(made) is Missing
 
 
 @pytest.fixture

@@ -86,10 +86,10 @@ async def test_a_service_s_scopes_follow_its_roles():
         async def invoke(self, name, params, query, payload, identity):
             seen.append(identity.scopes.expanded.satisfies("late"))
 
-    shared = SimpleNamespace(
-        key=b"k" * 32, front=SimpleNamespace(services={"auth": Dispatcher()}), directory=SimpleNamespace(expand=lambda scopes: ScopeSet([*scopes, *roles]))
-    )
-    caller = Shared.caller(shared, "hooks")
+    shared = object.__new__(Shared)
+    shared.key, shared.front = b"k" * 32, SimpleNamespace(services={"auth": Dispatcher()})
+    shared.running = {"auth": SimpleNamespace(directory=SimpleNamespace(expand=lambda scopes: ScopeSet([*scopes, *roles])))}
+    caller = shared.caller("hooks")
     await caller.call("auth", "ping")
     roles["late"] = True
     await caller.call("auth", "ping")

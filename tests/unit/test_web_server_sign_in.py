@@ -36,7 +36,7 @@ async def test_a_link_signs_the_owner_in_once(web, caplog):
     """A link signs in who opens it first; the session gives credentials of the root client, and neither stands in a log."""
     caplog.set_level(logging.DEBUG, "tcbox")
     browser, other = await web.browser(), await web.browser()
-    code = web.service.links.make()
+    code = await web.service.links.make()
     told = await browser.post("/login/link", json={"code": code})
     assert (told.status, told.body["session"]["clientId"]) == (200, ROOT.client_id)
     again = await other.post("/login/link", json={"code": code})
@@ -52,11 +52,11 @@ async def test_a_link_signs_the_owner_in_once(web, caplog):
 
 async def test_a_link_ends_by_itself(web, clock):
     """After 10 minutes a link signs nobody in, and the twenty-first link ends the first."""
-    late = web.service.links.make()
+    late = await web.service.links.make()
     clock.advance(links.LIFETIME + 1)
     browser = await web.browser()
     assert (await browser.post("/login/link", json={"code": late})).body["code"] == "LinkUsed"
-    first, *rest = [web.service.links.make() for _ in range(links.MOST + 1)]
+    first, *rest = [await web.service.links.make() for _ in range(links.MOST + 1)]
     assert (await browser.post("/login/link", json={"code": first})).status == 403
     assert (await browser.post("/login/link", json={"code": rest[-1]})).status == 200
 
@@ -64,7 +64,7 @@ async def test_a_link_ends_by_itself(web, clock):
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
 async def test_a_link_works_on_this_machine_alone(web, header):
     """A request that comes through a proxy is refused, without using the link up."""
-    browser, code = await web.browser(), web.service.links.make()
+    browser, code = await web.browser(), await web.service.links.make()
     told = await browser.post("/login/link", json={"code": code}, headers={header: "127.0.0.1"})
     assert (told.status, told.body["code"]) == (403, "NotLocal")
     assert "services.web_server.links" in told.body["message"]
@@ -74,11 +74,11 @@ async def test_a_link_works_on_this_machine_alone(web, header):
 async def test_a_link_may_be_taken_from_anywhere(database, clock):
     """With links: anywhere, a request through a proxy is taken; with links: off there are none."""
     async with running(database, clock, Rules(reach="anywhere")) as web:
-        told = await (await web.browser()).post("/login/link", json={"code": web.service.links.make()}, headers={"Via": "proxy"})
+        told = await (await web.browser()).post("/login/link", json={"code": await web.service.links.make()}, headers={"Via": "proxy"})
         assert told.status == 200
     async with running(database, clock, Rules(reach=None)) as web:
         assert not web.service.has_links
-        told = await (await web.browser()).post("/login/link", json={"code": web.service.links.make()})
+        told = await (await web.browser()).post("/login/link", json={"code": await web.service.links.make()})
         assert (told.status, told.body["code"]) == (404, "NotConfigured")
 
 
@@ -103,7 +103,7 @@ async def test_pages_of_other_origins_get_nothing(web, headers):
     """A page of another origin, also one at another port of the same host, can neither sign anybody in or out nor get credentials."""
     browser = await web.owner()
     for path in ("credentials", "logout", "link", "oauth/authorize/decision"):
-        told = await browser.post(f"/login/{path}", headers=headers, json={"code": web.service.links.make()})
+        told = await browser.post(f"/login/{path}", headers=headers, json={"code": await web.service.links.make()})
         assert told.status == 403, path
         assert "Access-Control-Allow-Origin" not in told.headers
     assert (await browser.ask("GET", "/login/session", headers=headers)).status == 403
@@ -135,7 +135,7 @@ async def test_a_session_is_new_with_each_sign_in(web):
     """A session that was planted or used before is not the one that a sign-in gives, and ends with it."""
     browser = await web.owner()
     before = browser.cookies
-    assert (await browser.post("/login/link", json={"code": web.service.links.make()})).status == 200
+    assert (await browser.post("/login/link", json={"code": await web.service.links.make()})).status == 200
     assert browser.cookies != before
     thief = await web.browser()
     thief.session.cookie_jar.update_cookies(before)
@@ -181,14 +181,14 @@ async def test_an_instance_that_shows_nothing_to_everybody(web):
 async def test_cookies_are_kept_from_scripts_and_other_sites(database, clock):
     """On plain HTTP the cookie goes to /login alone; on https it has the __Host- prefix, and is sent over https only."""
     async with running(database, clock) as web:
-        told = await (await web.browser()).post("/login/link", json={"code": web.service.links.make()})
+        told = await (await web.browser()).post("/login/link", json={"code": await web.service.links.make()})
         cookie = told.headers["Set-Cookie"]
         assert cookie.startswith(f"tcbox-session-{urlsplit(web.root_url).port}=")
         assert {"HttpOnly", "Path=/login", "SameSite=Lax"} <= set(cookie.split("; "))
         assert "Domain" not in cookie
     async with running(database, clock, root_url="https://tc.example.com") as web:
         headers = {"Host": "tc.example.com", "Origin": "https://tc.example.com"}
-        told = await (await web.browser()).post("/login/link", json={"code": web.service.links.make()}, headers=headers)
+        told = await (await web.browser()).post("/login/link", json={"code": await web.service.links.make()}, headers=headers)
         cookie = told.headers["Set-Cookie"]
         assert cookie.startswith("__Host-tcbox-session=")
         assert {"HttpOnly", "Path=/", "SameSite=Lax", "Secure"} <= set(cookie.split("; "))

@@ -25,3 +25,11 @@ SELECT version, kind, name FROM auth_changes WHERE version > :version ORDER BY v
 -- name: forget_changes
 -- Remove what every process has seen long ago.
 DELETE FROM auth_changes WHERE changed < :before
+
+-- name: get_mark
+-- Whether something was done.
+SELECT name FROM auth_marks WHERE name = :name
+
+-- name: add_mark
+-- Something was done.
+INSERT INTO auth_marks (name) VALUES (:name) ON CONFLICT (name) DO NOTHING

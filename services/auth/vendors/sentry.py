@@ -95,8 +95,12 @@ class Dsns:
             place = _project(settings, project["slug"])
             for key in _ours(await self._ask(settings, "GET", f"{place}/keys/"), settings.key_prefix):
                 if key.expires < before:
-                    await self._ask(settings, "DELETE", f"{place}/keys/{quote(key.id)}/")
-                    removed += 1
+                    try:
+                        await self._ask(settings, "DELETE", f"{place}/keys/{quote(key.id)}/")
+                        removed += 1
+                    except _Refused as refused:
+                        if refused.status != 404:  # which says that another process was faster
+                            raise
         if removed:
             self._log.info("removed expired Sentry keys", extra={"count": removed})
 

@@ -100,7 +100,7 @@ class SignIn:
             )
             return replies.refusal(403, "NotLocal", message)
         given = _texts(await replies.body(request))
-        if not self._links.use(given.get("code", "")):
+        if not await self._links.use(given.get("code", "")):
             return replies.refusal(403, "LinkUsed", "This link was used before, or is older than 10 minutes. 'tcbox ui' prints a new one.")
         return await self._signed_in(request, self._owner, "link", page=given.get("page", ""))
 

@@ -11,7 +11,7 @@ from tcbox.services.auth.static import StaticClient
 
 def make(shared: Shared) -> Service:
     """The service, not yet started."""
-    own = [shared.root_client, identity.worker_client(shared.key), *(identity.service_client(shared.key, name) for name in enabled(shared.settings))]
+    own = [shared.root_client, identity.worker_client(shared.key), *map(shared.own, enabled(shared.settings))]
     clients = [StaticClient(client.client_id, client.access_token, client.scopes, client.description) for client in own]
     configured = shared.settings.services.auth.static_clients
     clients += [StaticClient(client.client_id, text(client.access_token), tuple(client.scopes), client.description) for client in configured]

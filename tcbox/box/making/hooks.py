@@ -12,5 +12,5 @@ def make(shared: Shared) -> Service:
     chosen = shared.settings.services.hooks
     return Service(
         database=shared.database, bus=shared.bus, sealer=shared.sealer, clock=shared.clock, caller=shared.caller("hooks"),
-        root_url=shared.root_url, audit=shared.running["auth"].audit, denied=chosen.denied_exchanges, keep_fires=chosen.keep_fires_days * clocks.DAY,
+        root_url=shared.root_url, audit=shared.audit, denied=chosen.denied_exchanges, keep_fires=chosen.keep_fires_days * clocks.DAY,
     )  # fmt: skip

@@ -59,7 +59,7 @@ def _email(shared: Shared, chosen: Email, sandbox: Sandbox) -> Channel | Missing
             user=chosen.user, password=text(chosen.password), certificates=chosen.certificates,
         )  # fmt: skip
         return smtp.Smtp(settings, shared.clock, sandbox)
-    if not chosen.keep:
+    if not chosen.keep or shared.apart:  # where processes have no folder in common
         return Missing("E-mail", "services.notify.email.host and source")
     from tcbox.services.notify.channels import folder
 

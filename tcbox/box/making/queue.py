@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from tcbox.blobs.artifacts import ArtifactStore
-from tcbox.box import identity
 from tcbox.box.services import Shared
 from tcbox.services.queue.service import Service
 
 
 def make(shared: Shared) -> Service:
     """The service, not yet started."""
-    own = identity.service_client(shared.key, "queue")
+    own = shared.own("queue")
     chosen = shared.settings.services.queue
     return Service(
         database=shared.database, bus=shared.bus, clock=shared.clock, caller=shared.caller("queue"),

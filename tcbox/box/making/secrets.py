@@ -8,4 +8,4 @@ from tcbox.services.secrets.service import Service
 
 def make(shared: Shared) -> Service:
     """The service, not yet started."""
-    return Service(database=shared.database, sealer=shared.sealer, clock=shared.clock, audit=shared.running["auth"].audit)
+    return Service(database=shared.database, sealer=shared.sealer, clock=shared.clock, audit=shared.audit)

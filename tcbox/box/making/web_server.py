@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tcbox import clock as clocks
-from tcbox.box import identity
-from tcbox.box.services import FOREVER, Shared
+from tcbox.box.services import Shared
 from tcbox.box.vendors import text
 from tcbox.client import Caller
-from tcbox.client.local import Local
 from tcbox.config.services.web_server import GithubSignIn, WebServer
-from tcbox.credentials import Credentials, LazyScopes, Success
-from tcbox.scopes import ScopeSet
+from tcbox.credentials import Credentials
 from tcbox.services.web_server import durations, github
 from tcbox.services.web_server.service import Rules, Service
 from tcbox.services.web_server.third_party import RegisteredClient
@@ -24,19 +21,14 @@ class _Callers:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self.own: Caller = shared.caller("web-server")
-        self._client_id = identity.service_client(shared.key, "web-server").client_id
 
     def restricted(self, scopes: Sequence[str]) -> Caller:
-        def expand(given: Iterable[str]) -> ScopeSet:
-            return self._shared.directory.expand(given)
-
-        caller = Success("hawk", self._client_id, FOREVER, LazyScopes(ScopeSet(scopes), expand))
-        return Local(self._shared.front.services.get, lambda: caller)
+        return self._shared.restricted("web-server", scopes)
 
 
 def make(shared: Shared) -> Service:
     """The service, not yet started."""
-    own = identity.service_client(shared.key, "web-server")
+    own = shared.own("web-server")
     root = shared.root_client
     return Service(
         database=shared.database, sealer=shared.sealer, clock=shared.clock, callers=_Callers(shared),

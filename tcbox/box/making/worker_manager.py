@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
-from tcbox.box import identity
 from tcbox.box.services import Shared
 from tcbox.services.worker_manager.providers.inert import Inert
 from tcbox.services.worker_manager.providers.static import Static
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 
 def make(shared: Shared) -> Service:
     """The service, not yet started."""
-    own = identity.service_client(shared.key, "worker-manager")
+    own = shared.own("worker-manager")
     chosen = shared.settings.services.worker_manager
     return Service(
         database=shared.database, bus=shared.bus, clock=shared.clock, caller=shared.caller("worker-manager"), sealer=shared.sealer,
         schemas=shared.schemas, client_id=own.client_id, access_token=own.access_token, providers=_providers(shared),
-        audit=shared.running["auth"].audit, health=shared.supervisor.health("worker-manager"),
+        audit=shared.audit, health=shared.supervisor.health("worker-manager"),
         error_retention=chosen.error_retention_days * clocks.DAY,
     )  # fmt: skip
 

@@ -39,6 +39,7 @@ class PostgresDatabase:
     """PostgreSQL: transactions at isolation level REPEATABLE READ, run again when two get in each other's way."""
 
     engine = "postgres"
+    shared = True
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.stats = Stats()
@@ -83,6 +84,12 @@ class PostgresDatabase:
                 if self._address.schema:
                     await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._address.schema}"')
                 await schema.migrate(connection, migrations, self._clock.now(), self._address.place)
+
+    async def lacks(self, migrations: Sequence[Migrations]) -> list[str]:
+        """The steps that the schema lacks; see the protocol."""
+        async with self._connection() as connection:
+            with failures.translated("migrations", self._address.place):
+                return [str(step) for step in await schema.missing(connection, migrations, self._address.place)]
 
     async def close(self) -> None:
         """Let the statements under way finish and close; may be called twice."""

@@ -33,6 +33,15 @@ async def migrate(connection: PoolConnectionProxy, known: Sequence[Migrations], 
             await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
 
 
+async def missing(connection: PoolConnectionProxy, known: Sequence[Migrations], place: str) -> list[Migration]:
+    """The steps that the database lacks; raises as `migrate`."""
+    try:
+        rows = await connection.fetch("SELECT service, number, name, checksum FROM tcbox_migrations")
+    except asyncpg.UndefinedTableError:
+        rows = []
+    return plan(known, [Applied(*row) for row in rows], "postgres", place)
+
+
 async def _apply(connection: PoolConnectionProxy, migration: Migration, now: int, place: str) -> None:
     try:
         async with connection.transaction():

@@ -44,6 +44,7 @@ class SqliteDatabase:
     """
 
     engine = "sqlite"
+    shared = False
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
         self.stats = Stats()
@@ -70,6 +71,12 @@ class SqliteDatabase:
     async def migrate(self, migrations: Sequence[Migrations]) -> None:
         """Bring the schema of these services up to date; nobody else writes meanwhile."""
         await self._running().exclusively(lambda connection: schema.migrate(connection, migrations, self._clock.now(), self._place))
+
+    async def lacks(self, migrations: Sequence[Migrations]) -> list[str]:
+        """The steps that the schema lacks; see the protocol."""
+        found: list[str] = []
+        await self._running().exclusively(lambda connection: found.extend(map(str, schema.missing(connection, migrations, self._place))))
+        return found
 
     async def close(self) -> None:
         """Finish the transactions under way and close; may be called twice."""

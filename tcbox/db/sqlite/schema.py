@@ -27,14 +27,18 @@ def migrate(connection: sqlite3.Connection, known: Sequence[Migrations], now: in
         connection.execute("PRAGMA synchronous = FULL")
 
 
-def _migrate(connection: sqlite3.Connection, known: Sequence[Migrations], now: int, place: str) -> None:
+def missing(connection: sqlite3.Connection, known: Sequence[Migrations], place: str) -> list[Migration]:
+    """The steps that the database lacks; raises as `migrate`."""
     try:
         connection.execute(LEDGER)
         rows = connection.execute("SELECT service, number, name, checksum FROM tcbox_migrations").fetchall()
-        missing = plan(known, [Applied(*row) for row in rows], "sqlite", place)
+        return plan(known, [Applied(*row) for row in rows], "sqlite", place)
     except sqlite3.Error as error:
         raise failures.translated(error, "the list of migrations", place) from error
-    for migration in missing:
+
+
+def _migrate(connection: sqlite3.Connection, known: Sequence[Migrations], now: int, place: str) -> None:
+    for migration in missing(connection, known, place):
         try:
             _apply(connection, migration, now)
         except sqlite3.Error as error:

@@ -38,6 +38,16 @@ _FLUSH = 5.0  # seconds for the rest to be sent at the end
 _MEASURE = 5.0  # seconds between two looks at how many messages wait
 
 
+async def begin(bus: Bus, database: db.Database) -> None:
+    """Note where publishing begins, unless it has: what is announced from now on is published, whenever that starts."""
+    position = await bus.last_id()
+
+    async def note(tx: db.Tx) -> None:
+        await tx.execute(sql.begin_position, name=NAME, position=position)
+
+    await database.transaction(note)
+
+
 class Relay:
     """What publishes the outbox.
 
@@ -68,12 +78,7 @@ class Relay:
 
     async def start(self) -> None:
         """Take note of where to begin, before anything is published, and begin."""
-        position = await self._bus.last_id()
-
-        async def begin(tx: db.Tx) -> None:
-            await tx.execute(sql.begin_position, name=NAME, position=position)
-
-        await self._db.transaction(begin)
+        await begin(self._bus, self._db)
         self._task = asyncio.create_task(together(self.run(), self._measure()), name="events:amqp")
 
     async def stop(self) -> None:

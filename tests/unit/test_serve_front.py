@@ -1,0 +1,195 @@
+"""The front door before several processes: whose turn it is, what is asked again, and what is handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+import json
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tcbox import config
+from tcbox.box import leading, replicas
+from tcbox.config.serve import Serve
+
+
+class Answering:
+    """A process that answers as it is told to, and remembers what it was asked."""
+
+    def __init__(self, name):
+        self.name, self.asked, self.up = name, [], True
+        self.breaks = False
+
+    async def start(self, port=0):
+        self.runner = web.ServerRunner(web.Server(self.handle))
+        await self.runner.setup()
+        site = web.TCPSite(self.runner, "127.0.0.1", port)
+        await site.start()
+        self.port = self.runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    async def handle(self, request):
+        if request.path == "/__lbheartbeat__":
+            return web.json_response({}, status=200 if self.up else 503)
+        body = b"".join([chunk async for chunk in request.content.iter_any()])
+        self.asked.append((request.method, request.raw_path, body, dict(request.headers)))
+        if self.breaks:
+            request.transport.abort()
+            await asyncio.sleep(1)
+        if request.path.startswith("/events"):
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(b"data: 1\n\n")
+            await asyncio.sleep(0.3)
+            await response.write(b"data: 2\n\n")
+            return response
+        status = int(request.headers.get("X-Status", 200))
+        return web.Response(status=status, body=b"" if status == 204 else self.name.encode(), headers={"X-Own": self.name, "Content-Type": "text/plain"})
+
+    async def stop(self):
+        await self.runner.cleanup()
+
+
+@pytest.fixture
+async def two():
+    made = [await Answering(name).start() for name in "ab"]
+    yield made
+    for each in made:
+        await each.stop()
+
+
+@pytest.fixture
+async def front(two):
+    urls = tuple(each.url for each in two)
+    settings = config.load(None, {"port": 0}, {"HOME": "/"})
+    settings = dataclasses.replace(settings, serve=Serve(replicas={"queue": urls, "web-server": urls}, notice_seconds=0.0))
+    made = leading.Leading(settings)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def ask(front):
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+
+        async def ask(verb="GET", path="/api/queue/v1/ping", **given):
+            async with session.request(verb, f"http://127.0.0.1:{front.port}{path}", **given) as reply:
+                return reply.status, (await reply.read()).decode(), reply.headers
+
+        yield ask
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_in_turn(ask, two):
+    """Requests go to all processes in turn, with path, query, body and signature as they were sent, and to whom they were for."""
+    names = [(await ask("PUT", "/api/queue/v1/task/a%2Fb?x=%20", data=b"{}", headers={"Authorization": "Hawk x", "Host": "tc.example"}))[1] for _ in range(4)]
+    assert sorted(names) == ["a", "a", "b", "b"]
+    verb, path, body, headers = two[0].asked[0]
+    assert (verb, path, body) == ("PUT", "/api/queue/v1/task/a%2Fb?x=%20", b"{}")
+    assert (headers["Host"], headers["Authorization"], headers["X-Forwarded-For"]) == ("tc.example", "Hawk x", "127.0.0.1")
+
+
+async def test_a_bare_post_stays_bare(ask, two):
+    """A request without body or type gets none on its way, since signatures cover these."""
+    await ask("POST", "/api/queue/v1/task/x/cancel")
+    (asked,) = [*two[0].asked, *two[1].asked]
+    assert "Content-Type" not in asked[3] or asked[3]["Content-Type"] == "application/octet-stream" and asked[2] == b""
+
+
+async def test_a_process_that_leaves_gets_nothing_more(ask, two, front):
+    """One that says that it is not ready is passed over, until it is ready again."""
+    two[0].up = False
+    await until(lambda: not front._services["queue"].all[0].up)
+    assert {(await ask())[1] for _ in range(6)} == {"b"}
+    two[0].up = True
+    await until(lambda: front._services["queue"].all[0].up)
+    assert {(await ask())[1] for _ in range(6)} == {"a", "b"}
+
+
+async def test_a_process_that_is_gone_is_passed_over(ask, two):
+    """What nobody listens for goes to another process at once, whatever its verb."""
+    await two[0].stop()
+    for verb in ("GET", "POST", "PUT"):
+        assert [(await ask(verb, data=b"{}" if verb != "GET" else None))[:2] for _ in range(2)] == [(200, "b")] * 2
+
+
+async def test_what_breaks_off_is_asked_again_only_where_that_does_no_harm(ask, two):
+    """When a process goes away with a request, a PUT goes to another; for a POST the caller is told to try again."""
+    two[0].breaks = True
+    assert [(await ask("PUT", data=b"{}"))[:2] for _ in range(2)] == [(200, "b")] * 2
+    answers = [await ask("POST", data=b"{}") for _ in range(2)]
+    assert sorted(status for status, *_ in answers) == [200, 503]
+    refused = next(answer for answer in answers if answer[0] == 503)
+    assert json.loads(refused[1])["code"] == "ServiceUnavailable" and refused[2]["Retry-After"]
+    assert sum(len(each.asked) for each in two if each is two[1]) == 3, "a POST was sent twice"
+
+
+async def test_nobody_is_there(ask, two):
+    """Without any process the answer is 503 with Retry-After; for a service that is not led to, 404."""
+    for each in two:
+        await each.stop()
+    status, body, headers = await ask()
+    assert (status, headers["Retry-After"]) == (503, "5") and "queue" in json.loads(body)["message"]
+    status, body, _ = await ask(path="/api/secrets/v1/ping")
+    assert status == 404 and "serve.replicas" in json.loads(body)["message"]
+
+
+async def test_status_and_headers_come_through(ask):
+    """An answer keeps its status and headers, also one without a body, and one to HEAD."""
+    for status in (204, 303, 404, 500):
+        got = await ask(headers={"X-Status": str(status)}, allow_redirects=False)
+        assert got[0] == status and got[2]["X-Own"] in "ab"
+    status, body, headers = await ask("HEAD")
+    assert (status, body, headers["Content-Length"]) == (200, "", "1")
+
+
+async def test_a_stream_is_handed_on_as_it_comes(front):
+    """What a process sends piece by piece arrives piece by piece."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{front.port}/events") as reply:
+        assert await reply.content.readany() == b"data: 1\n\n"
+        assert await reply.content.readany() == b"data: 2\n\n"
+
+
+async def test_a_large_body_arrives_whole(ask, two):
+    """A body just below the limit arrives as it was sent."""
+    body = bytes(range(256)) * (39 * 1024)
+    assert (await ask("PUT", data=io.BytesIO(body)))[0] == 200
+    (asked,) = [*two[0].asked, *two[1].asked]
+    assert asked[2] == body
+
+
+async def test_a_body_that_is_too_large(ask, two):
+    """A body of more than 10 MiB is refused here, and reaches no process."""
+    status, body, _ = await ask("POST", data=io.BytesIO(b"x" * (10 * 2**20 + 1)))
+    assert (status, json.loads(body)["code"]) == (413, "InputTooLarge")
+    assert not two[0].asked + two[1].asked
+
+
+async def test_it_says_that_it_leaves(ask, front):
+    """Its own readiness and metrics are its own; when it is asked to end it says so first."""
+    assert (await ask(path="/__lbheartbeat__"))[0] == 200
+    await ask()
+    assert 'tcbox_front_requests_total{service="queue",status="200"} 1' in (await ask(path="/metrics"))[1]
+    front.leaving = True
+    assert (await ask(path="/__lbheartbeat__"))[0] == 503
+
+
+def test_turns():
+    """Those that are up come first, in turn; the others last, for they may be up by now."""
+    some = replicas.Replicas(["http://a", "http://b/", "http://c"])
+    some.all[1].up = False
+    first = [each.url for each in some.turn()]
+    second = [each.url for each in some.turn()]
+    assert first[-1] == second[-1] == "http://b"
+    assert sorted(first) == sorted(second)
+    assert first[0] != second[0]
