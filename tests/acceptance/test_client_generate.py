@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import taskcluster
 
 from tcbox.cli import main as cli
 from tests.support import clients, pages
@@ -94,11 +96,11 @@ def programs(made):
 def program(programs, box):
     """Run a language's program against a root URL, and give what it saw."""
 
-    def go(language, what, root_url=box.root_url):
+    def go(language, what, root_url=box.root_url, **more):
         command, folder = programs[language]
         credentials = box.info["credentials"]
         env = {"TASKCLUSTER_ROOT_URL": root_url, "TASKCLUSTER_CLIENT_ID": credentials["clientId"], "TASKCLUSTER_ACCESS_TOKEN": credentials["accessToken"]}
-        return json.loads(run(*command, what, folder=folder, **env))
+        return json.loads(run(*command, what, folder=folder, **{**env, **more}))
 
     return go
 
@@ -111,6 +113,19 @@ def test_a_program_works(program, language, what):
     assert seen == {"state": "pending", "listed": True, "error": 404, "priority": "high", "binding": True}
     with urllib.request.urlopen(url, timeout=10) as reply:
         assert json.load(reply)["priority"] == "high"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_temporary_credentials(program, box, language):
+    """Credentials with a certificate sign calls, also for a part of their scopes alone."""
+    credentials, now = box.info["credentials"], datetime.now(UTC)
+    scopes = ["secrets:get:a", "secrets:get:b"]
+    made = taskcluster.createTemporaryCredentials(credentials["clientId"], credentials["accessToken"], now, now + timedelta(hours=1), scopes)
+    env = {"TASKCLUSTER_ACCESS_TOKEN": made["accessToken"].decode(), "TASKCLUSTER_CERTIFICATE": made["certificate"]}
+    seen = program(language, "scopes", **env)
+    assert set(scopes) < set(seen["all"])
+    assert "secrets:get:a" in seen["some"]
+    assert "secrets:get:b" not in seen["some"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

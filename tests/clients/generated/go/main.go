@@ -1,4 +1,4 @@
-// A program with a generated client: what it sees, as JSON. usage: program tour|refused|body
+// A program with a generated client: what it sees, as JSON. usage: program tour|scopes|refused|body
 package main
 
 import (
@@ -73,6 +73,22 @@ func tour(ctx context.Context, queue *tc.Queue) (map[string]any, error) {
 	}, err
 }
 
+func scopes(ctx context.Context) (map[string]any, error) {
+	made := map[string]any{}
+	for name, options := range map[string]*tc.Options{"all": nil, "some": {AuthorizedScopes: []string{"secrets:get:a"}}} {
+		auth, err := tc.NewAuth(options)
+		if err != nil {
+			return nil, err
+		}
+		found, err := auth.CurrentScopes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		made[name] = found.Scopes
+	}
+	return made, nil
+}
+
 func refused(ctx context.Context, queue *tc.Queue, ofBody bool) map[string]any {
 	task := tc.Slugid()
 	var err error
@@ -98,9 +114,12 @@ func main() {
 		log.Fatal(err)
 	}
 	var made map[string]any
-	if os.Args[1] == "tour" {
+	switch os.Args[1] {
+	case "tour":
 		made, err = tour(ctx, queue)
-	} else {
+	case "scopes":
+		made, err = scopes(ctx)
+	default:
 		made = refused(ctx, queue, os.Args[1] == "body")
 	}
 	if err != nil {

@@ -1,11 +1,12 @@
-"""A program with a generated client: what it sees, as JSON. usage: program.py tour|async|refused|body"""
+"""A program with a generated client: what it sees, as JSON. usage: program.py tour|async|scopes|refused|body"""
 
 import asyncio
 import json
+import os
 import sys
 from datetime import datetime, timedelta, timezone
 
-from tc import AsyncQueue, ClientMismatch, Queue, QueueEvents, TaskclusterRestFailure, UnexpectedBody, async_pages, pages, slugid
+from tc import AsyncQueue, Auth, ClientMismatch, Options, Queue, QueueEvents, TaskclusterRestFailure, UnexpectedBody, async_pages, pages, slugid
 from tc.queue import CreateTaskRequest
 
 
@@ -65,6 +66,23 @@ async def asynchronous() -> dict[str, object]:
     return {"state": status["state"], "listed": seen == tasks, "error": code, "priority": priority, "binding": True, "url": queue.taskUrl(tasks[0])}
 
 
+def scopes() -> dict[str, object]:
+    options = taskcluster_options()
+    return {"all": Auth().currentScopes()["scopes"], "some": Auth({**options, "authorizedScopes": ["secrets:get:a"]}).currentScopes()["scopes"]}
+
+
+def taskcluster_options() -> Options:
+    env = os.environ
+    return {
+        "rootUrl": env["TASKCLUSTER_ROOT_URL"],
+        "credentials": {
+            "clientId": env["TASKCLUSTER_CLIENT_ID"],
+            "accessToken": env["TASKCLUSTER_ACCESS_TOKEN"],
+            "certificate": env["TASKCLUSTER_CERTIFICATE"],
+        },
+    }
+
+
 def refused(*, of_body: bool) -> dict[str, object]:
     queue = Queue()
     task = slugid()
@@ -82,5 +100,5 @@ def refused(*, of_body: bool) -> dict[str, object]:
 
 if __name__ == "__main__":
     what = sys.argv[1]
-    made = tour() if what == "tour" else asyncio.run(asynchronous()) if what == "async" else refused(of_body=what == "body")
+    made = tour() if what == "tour" else scopes() if what == "scopes" else asyncio.run(asynchronous()) if what == "async" else refused(of_body=what == "body")
     print(json.dumps(made))

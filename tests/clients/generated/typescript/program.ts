@@ -1,6 +1,7 @@
-// A program with a generated client: what it sees, as JSON. usage: program.js tour|refused|body
+// A program with a generated client: what it sees, as JSON. usage: program.js tour|scopes|refused|body
 
 import {
+  Auth,
   ClientMismatch,
   Queue,
   QueueEvents,
@@ -53,6 +54,11 @@ async function tour(): Promise<unknown> {
   };
 }
 
+async function scopes(): Promise<unknown> {
+  const some = new Auth({ authorizedScopes: ["secrets:get:a"] });
+  return { all: (await new Auth().currentScopes()).scopes, some: (await some.currentScopes()).scopes };
+}
+
 async function refused(ofBody: boolean): Promise<unknown> {
   const queue = new Queue();
   const task = slugid();
@@ -69,4 +75,4 @@ async function refused(ofBody: boolean): Promise<unknown> {
 }
 
 const what = (globalThis as { [name: string]: any })["process"].argv[2];
-console.log(JSON.stringify(what === "tour" ? await tour() : await refused(what === "body")));
+console.log(JSON.stringify(what === "tour" ? await tour() : what === "scopes" ? await scopes() : await refused(what === "body")));
