@@ -155,7 +155,7 @@ def test_by_which_way_mail_goes(tmp_path, settings, kind, server):
 
 def test_processes_without_a_folder_in_common_keep_no_mail(tmp_path):
     """Where services run as processes of their own, mail without a server is missing rather than in a folder that nobody sees."""
-    made = making._email(SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK, apart=True), Email())
+    made = making._email(SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK, apart=True), Email(), Sandbox())
     assert type(made) is Missing
 
 

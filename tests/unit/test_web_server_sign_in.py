@@ -423,7 +423,7 @@ PAGE = hashlib.sha256(SECRET.encode()).hexdigest()
 async def test_the_cookie_of_pages_is_of_no_use_elsewhere(web):
     """A sign-in that pages have bound to their secret gives credentials to those who show it, and to nobody who has the cookie alone."""
     browser = await web.browser()
-    assert (await browser.post("/login/link", json={"code": web.service.links.make(), "page": PAGE})).status == 200
+    assert (await browser.post("/login/link", json={"code": await web.service.links.make(), "page": PAGE})).status == 200
     assert await browser.who() == ROOT.client_id
     for shown in ({}, {"X-Tcbox-Page": ""}, {"X-Tcbox-Page": PAGE}, {"X-Tcbox-Page": "another"}):
         told = await browser.post("/login/credentials", headers=shown)
@@ -459,7 +459,7 @@ async def test_a_page_whose_own_name_leads_here_is_none_of_the_instance(web, hos
     host = host.format(port=web.root_url.rpartition(":")[2])
     for headers in ({"Host": host, "Origin": f"http://{host}"}, {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}):
         assert (await browser.post("/login/credentials", headers=headers)).status == status
-    told = await browser.ask("POST", "/login/link", headers={"Host": host, "Origin": f"http://{host}"}, json={"code": web.service.links.make()})
+    told = await browser.ask("POST", "/login/link", headers={"Host": host, "Origin": f"http://{host}"}, json={"code": await web.service.links.make()})
     assert told.status == (403 if status == 403 else 200)
 
 

@@ -478,7 +478,7 @@ async def test_consent_takes_a_page_of_the_instance(web):
     """With a sign-in that pages have bound to their secret, what is asked for is shown to pages alone, and consent is theirs alone to give."""
     secret = "a page's own secret"
     browser = await web.browser()
-    bound = {"code": web.service.links.make(), "page": hashlib.sha256(secret.encode()).hexdigest()}
+    bound = {"code": await web.service.links.make(), "page": hashlib.sha256(secret.encode()).hexdigest()}
     assert (await browser.post("/login/link", json=bound)).status == 200
     told = await browser.get(asking())
     shown = told.values()["transactionID"]
