@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "compatibility.md"
 PROOF = ROOT / "tests" / "acceptance" / "proof.json"
 BEGIN, END = "<!-- methods: made by build/compatibility.py -->", "<!-- end of methods -->"
 PAYLOADS_BEGIN, PAYLOADS_END = "<!-- payloads: made by build/compatibility.py -->", "<!-- end of payloads -->"
-MATRICES = ("tcbox.workers.docker.matrix",)
+MATRICES = ("tcbox.workers.docker.matrix", "tcbox.workers.host.matrix")
 """Modules whose MATRIX says what a worker makes of its payloads."""
 
 

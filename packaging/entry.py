@@ -6,14 +6,10 @@ if sys.argv[1:] and sys.argv[1].startswith("--worker-helper="):
     from tcbox.workers import helpers
 
     helpers.main(sys.argv[1:])
-elif sys.argv[1:2] == ["--render-helper"]:
-    from tcbox.services.github.sandbox import main as rendering
+elif sys.argv[1:2] == ["--sandbox"]:
+    from tcbox.sandbox import child
 
-    rendering.main()
-elif sys.argv[1:2] == ["--hooks-sandbox"]:
-    from tcbox.services.hooks import sandboxed
-
-    sandboxed.main()
+    child.main(sys.argv[2:])
 else:
     from tcbox.cli.main import main
 

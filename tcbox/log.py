@@ -18,6 +18,11 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {k: v for k, v in vars(record).items() if k not in _STANDARD}
 
 
+def plain(text: str) -> str:
+    """A text without what a terminal would take for a command; much of what is told was written by others."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
 class Lines(logging.Formatter):
     """`12:00:00.000 queue    claim expired taskId=…` for people."""
 
@@ -28,7 +33,7 @@ class Lines(logging.Formatter):
         fields = "".join(f" {k}={v}" for k, v in _fields(record).items())
         moment = clocks.to_wire(int(record.created * 1000))[11:23]
         text = f"{moment} {name:<10} {level}{record.getMessage()}{fields}"
-        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        return plain(text) + ("\n" + plain(self.formatException(record.exc_info)) if record.exc_info else "")
 
 
 class Json(logging.Formatter):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import gzip
 import os
 import shutil
@@ -96,9 +98,17 @@ class Uploads:
             data = path.read_bytes()
             await self._put(name, reply["putUrl"], headers, gzip.compress(data, 6, mtime=0) if content_encoding == "gzip" else data)
         elif content_encoding == "gzip":
-            with tempfile.TemporaryFile(dir=self._scratch) as packed:
-                await asyncio.to_thread(_pack, path, packed)
-                await self._put(name, reply["putUrl"], headers, packed)
+            packed = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - closing it can fail
+            try:
+                if await asyncio.to_thread(_pack, path, packed):
+                    await self._put(name, reply["putUrl"], headers, packed)
+                    return
+            finally:
+                with contextlib.suppress(OSError):  # what it had no room for
+                    packed.close()
+            del headers["Content-Encoding"]
+            with path.open("rb") as file:
+                await self._put(name, reply["putUrl"], headers, file)
         else:
             with path.open("rb") as file:
                 await self._put(name, reply["putUrl"], headers, file)
@@ -151,10 +161,17 @@ class Uploads:
         raise outcomes.unavailable(f"The artifact {name} could not be uploaded: {why}")
 
 
-def _pack(path: Path, packed: IO[bytes]) -> None:
-    with path.open("rb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=6, mtime=0) as out:
-        shutil.copyfileobj(file, out, 1024 * 1024)
-    packed.flush()
+def _pack(path: Path, packed: IO[bytes]) -> bool:
+    """Whether there was room for the file, compressed."""
+    try:
+        with path.open("rb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=6, mtime=0) as out:
+            shutil.copyfileobj(file, out, 1024 * 1024)
+        packed.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    return True
 
 
 def _length(body: bytes | IO[bytes]) -> int:

@@ -67,17 +67,49 @@ class Trust:
 
     Attributes:
         environment: where the task ran; added to while it runs.
+        additional: what the task itself wants to stand in the statement; it replaces nothing of the worker's.
     """
 
     key: Key
     environment: dict[str, Any] = field(default_factory=dict)
+    additional: dict[str, Any] = field(default_factory=dict)
 
 
-def statement(run: Run, settings: WorkerSettings, hashes: dict[str, str], environment: dict[str, Any]) -> bytes:
+def environment(settings: WorkerSettings) -> dict[str, Any]:
+    """Where a worker runs, as a statement says it."""
+    import json
+    import socket
+
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:  # says which address would be used; nothing is sent
+            sock.connect(("192.0.2.1", 9))
+            address = sock.getsockname()[0]
+    except OSError:
+        address = "127.0.0.1"
+    place = json.loads(settings.location) if settings.location else {}
+    return {
+        "privateIpAddress": address,
+        "instanceId": settings.worker_id,
+        "instanceType": settings.instance_type or "",
+        "region": place.get("region", "") if isinstance(place, dict) else "",
+    }
+
+
+def merged(additional: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Both as one object, also below; where they disagree it is as told."""
+    found = {**additional, **told}
+    for name in additional.keys() & told.keys():
+        if isinstance(additional[name], dict) and isinstance(told[name], dict):
+            found[name] = merged(additional[name], told[name])
+    return found
+
+
+def statement(run: Run, settings: WorkerSettings, hashes: dict[str, str], environment: dict[str, Any], additional: dict[str, Any] | None = None) -> bytes:
     """The statement to be signed, as JSON.
 
     Args:
         hashes: for each artifact the SHA-256 of its content, in hexadecimal.
+        additional: what else is to stand in it, where it says nothing itself.
     """
     import json
 
@@ -91,7 +123,7 @@ def statement(run: Run, settings: WorkerSettings, hashes: dict[str, str], enviro
         "workerId": settings.worker_id,
         "environment": environment,
     }
-    return json.dumps(told, indent=2, ensure_ascii=False).encode()
+    return json.dumps(merged(additional or {}, told), indent=2, ensure_ascii=False).encode()
 
 
 def verified(keys: list[str], statement: bytes, signature: bytes) -> bool:

@@ -5,6 +5,7 @@ Without, their tasks would wait until the claims expire, which takes minutes.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -70,9 +71,14 @@ class Ledger:
         mine = run.credentials
         entry = _Entry(run.task_id, run.run_id, run.taken_until, mine.client_id, mine.access_token, mine.certificate)
         part = self._path(run).with_suffix(".new")
-        part.touch(mode=0o600)
-        part.write_bytes(msgspec.json.encode(entry))
-        part.rename(self._path(run))
+        try:
+            part.touch(mode=0o600)
+            part.write_bytes(msgspec.json.encode(entry))
+            part.rename(self._path(run))
+        except OSError as error:  # the run goes on: should the worker be killed, its task waits until the claim expires
+            _LOG.warning("a claim cannot be remembered", extra={"run": run.name, "error": str(error)})
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _path(self, run: Run) -> Path:
         return self._folder / f"{run.name}.json"

@@ -99,9 +99,13 @@ async def perform(run: Run, tools: Tools, make: MakeJob) -> Outcome:
         make: checks the payload and gives the job; raises RunEnded for payloads that cannot be run.
     """
     folder = tools.folder / run.name
-    folder.mkdir(parents=True)
     run.after(lambda: remove(folder))
-    log = TaskLog(folder / "log", run.clock)
+    try:
+        folder.mkdir(parents=True)
+        log = TaskLog(folder / "log", run.clock)
+    except OSError as error:
+        _LOG.warning("a run has no folder", extra={"run": run.name, "error": str(error)})
+        return Outcome("exception", "resource-unavailable", str(error))
     try:
         return await _Course(run, tools, folder, log).follow(make)
     finally:
@@ -212,9 +216,9 @@ class _Course:
             await self._keep_log()
             if self.trust is not None and outcome.state in ("completed", "failed"):
                 await self._certify(self.trust)
-        except RunEnded as error:
+        except (RunEnded, OSError) as error:
             _LOG.warning("a log or certificate could not be kept", extra={"run": self.run.name, "error": str(error)})
-            return error.outcome if outcome.state == "completed" else outcome
+            return self._outcome_of(error) if outcome.state == "completed" else outcome
         finally:
             self.tools.live_logs.remove(self.log)
         return outcome
@@ -231,7 +235,7 @@ class _Course:
 
     async def _certify(self, trust: certificates.Trust) -> None:
         await self.uploads.file(certificates.LOG, self.log.path, artifacts.TEXT, "gzip")
-        told = certificates.statement(self.run, self.tools.settings, self.uploads.hashes or {}, trust.environment)
+        told = certificates.statement(self.run, self.tools.settings, self.uploads.hashes or {}, trust.environment, trust.additional)
         for name, content, kind in ((certificates.STATEMENT, told, artifacts.TEXT), (certificates.SIGNATURE, trust.key.sign(told), "application/octet-stream")):
             path = self.folder / name.rpartition("/")[2]
             path.write_bytes(content)

@@ -24,7 +24,7 @@ def _validator(service: str, ref: str) -> Validator:
 
 
 def checked(service: str, ref: str, payload: Any) -> Any:
-    """The payload with its schema's defaults filled in.
+    """A copy of the payload with its schema's defaults filled in; the task's own stays as it came.
 
     Raises RunEnded(malformed-payload) with every fault.
     """

@@ -20,6 +20,7 @@ from tcbox import credentials as creds
 from tcbox import errors
 from tcbox.client.http import Credentials, sign
 from tcbox.credentials import bewit
+from tcbox.workers import peers
 from tcbox.workers.runs import Run
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Proxy:
     Reclaims are followed by themselves, since the run's present credentials sign each request.
 
     Args:
-        guests: the network whose machines are answered, such as 172.18.0.0/16; None for all that can connect. The
+        guests: the network whose machines are answered, such as 172.18.0.0/16; None for the processes of this user. The
             address that the proxy itself listens at is not one of them: this machine's other programs, and containers
             on other networks, can connect to it too.
     """
@@ -78,7 +79,7 @@ class Proxy:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
-        if not self._admits(request.remote or "") or not all(map(_near, (request.headers.get("Host", ""), *request.headers.getall("Origin", [])))):
+        if not self._admits(request) or not self._from_here(request):
             return web.Response(status=403, text="This proxy serves one task, and the request does not come from there.\n")
         target = request.raw_path
         if target.startswith("/bewit"):
@@ -91,8 +92,23 @@ class Proxy:
             return web.Response(status=404, text=f"{error}\n")
         return await self._forward(request, url)
 
-    def _admits(self, peer: str) -> bool:
-        return self._guests is None or (peer != self._host and ipaddress.ip_address(peer) in self._guests)
+    def _admits(self, request: web.BaseRequest) -> bool:
+        """Whether the connection comes from where the task runs: its own network, or a process of the same user."""
+        if self._guests is not None:
+            peer = request.remote or ""
+            return peer != self._host and ipaddress.ip_address(peer) in self._guests
+        ends = [request.transport.get_extra_info(name) for name in ("peername", "sockname")] if request.transport is not None else []
+        return all(ends) and not peers.strange(*(end[:2] for end in ends))
+
+    def _from_here(self, request: web.BaseRequest) -> bool:
+        """Whether the request is none that a page from elsewhere has a browser of this machine send.
+
+        Such a page can have any name lead here, and send what has no Origin, such as the request for an image.
+        """
+        origins = request.headers.getall("Origin", [])
+        if not _near(request.headers.get("Host", "")) or (not origins and request.headers.get("Sec-Fetch-Site") == "cross-site"):
+            return False
+        return all(_near(origin) if self._guests is not None else _local(origin) for origin in origins)
 
     async def _replace(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
@@ -169,12 +185,25 @@ class Proxy:
 
 
 def _near(place: str) -> bool:
-    """Whether a Host or Origin is one that a task knows the proxy or itself by: a bare name or an address.
-
-    A page in a browser of this machine, from anywhere, can send requests here, and have its own name lead here.
-    """
-    name = urlsplit(place if "//" in place else f"//{place}").hostname or ""
+    """Whether a Host or Origin is one that a task knows the proxy or itself by: a bare name or an address."""
+    name = _name(place)
     return place != "null" and ("." not in name or re.fullmatch(r"[0-9.]+", name) is not None)
+
+
+def _local(origin: str) -> bool:
+    """Whether an Origin is a server's on this machine, by its address or as localhost."""
+    name = _name(origin)
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def _name(place: str) -> str:
+    try:
+        return urlsplit(place if "//" in place else f"//{place}").hostname or ""
+    except ValueError:
+        return "not.a.name"
 
 
 def target_url(root_url: str, target: str) -> str:

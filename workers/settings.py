@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from tcbox.workers.host.resources import Limits
 
 Kind = Literal["builtin", "docker", "host"]
 
@@ -61,6 +63,12 @@ class WorkerSettings:
 
     keep_caches: bool = True
     """Whether caches in Docker volumes, and images, outlive the worker; False for instances that leave nothing behind."""
+
+    d2g: bool = True
+    """Whether the host worker runs docker-worker payloads too, by `docker run`, where a Docker engine answers."""
+
+    memory: Limits = field(default_factory=Limits)
+    """When the host worker ends a task with the resource monitor, so that the machine does not run out of memory."""
 
     privileged: bool = False
     """Whether tasks may have privileged containers, given the scope: such a task can do anything to the engine's machine."""

@@ -19,7 +19,7 @@ from tcbox.services.github.creating import Creating, Origin
 from tcbox.services.github.hub import Hub, Repository, UnknownCommit, part
 from tcbox.services.github.jobs import Job
 from tcbox.services.github.policies import Verdict
-from tcbox.services.github.renderer import Renderer, Session
+from tcbox.services.github.renderer import Renderer
 
 NOT_STARTED = "No Taskcluster jobs started"
 _NO_COMMIT = "0" * 40
@@ -52,19 +52,18 @@ class Building:
         trigger, sha, pull_number = await self._commit(repository, trigger)
         pushed = trigger.branch if trigger.kind == "push" else None
         origin = Origin(repository, sha, pull_number, pushed, job.installation_id, trigger.kind, message["eventId"], comment=_comment_id(trigger))
-        async with self._renderer.session() as session:
-            try:
-                await self._build(session, trigger, origin)
-            except ConfigInvalid as error:
-                await self._comments.write(
-                    repository, "Taskcluster cannot use `.taskcluster.yml`", f"In `.taskcluster.yml` of {sha}:\n\n{error}", sha=sha, pull_number=pull_number
-                )
-                if origin.comment is not None:
-                    await self._comments.react(repository, origin.comment, CONFUSED)
-            except UnknownCommit:
-                if job.attempts < _PATIENCE:
-                    raise
-                _log.warning("GitHub does not know the commit of an event", extra={"eventId": origin.event_id, "sha": sha})
+        try:
+            await self._build(trigger, origin)
+        except ConfigInvalid as error:
+            await self._comments.write(
+                repository, "Taskcluster cannot use `.taskcluster.yml`", f"In `.taskcluster.yml` of {sha}:\n\n{error}", sha=sha, pull_number=pull_number
+            )
+            if origin.comment is not None:
+                await self._comments.react(repository, origin.comment, CONFUSED)
+        except UnknownCommit:
+            if job.attempts < _PATIENCE:
+                raise
+            _log.warning("GitHub does not know the commit of an event", extra={"eventId": origin.event_id, "sha": sha})
 
     async def _commit(self, repository: Repository, trigger: Trigger) -> tuple[Trigger, str, int | None]:
         """The commit that an event is about and the number of its pull request; looked up where the event does not say."""
@@ -79,19 +78,19 @@ class Building:
         body = {**trigger.body, "pull_request": pull, "taskcluster_comment": trigger.details["taskcluster_comment"]}
         return replace(trigger, body=body), str(pull["head"]["sha"]), int(pull["number"])
 
-    async def _build(self, session: Session, trigger: Trigger, origin: Origin) -> None:
+    async def _build(self, trigger: Trigger, origin: Origin) -> None:
         text = await files.fetch(origin.repository, origin.sha)
         if text is None:
             return
         default_branch = await origin.repository.default_branch()
         if trigger.tasks_for == webhooks.PULL_REQUEST:
-            judged = await self._judge(session, trigger, origin, default_branch)
+            judged = await self._judge(trigger, origin, default_branch)
             if judged is None:
                 return
             trigger = judged
-        elif trigger.tasks_for == webhooks.COMMENT and not await self._comment_counts(session, trigger, origin, default_branch):
+        elif trigger.tasks_for == webhooks.COMMENT and not await self._comment_counts(trigger, origin, default_branch):
             return
-        graph = await self._configs.compile(session, await self._configs.load(session, text), trigger)
+        graph = await self._configs.compile(self._renderer, await self._configs.load(self._renderer, text), trigger)
         if graph.tasks or graph.hooks:
             await self._creating.create(graph, trigger, origin, default_branch=default_branch)
         else:
@@ -101,7 +100,7 @@ class Building:
         if origin.comment is not None:
             await self._tell(origin, f"{NOT_STARTED} for this command", "The `.taskcluster.yml` makes no task and fires no hook for this comment.")
 
-    async def _policies(self, session: Session, origin: Origin, branch: str) -> dict[str, Any] | None:
+    async def _policies(self, origin: Origin, branch: str) -> dict[str, Any] | None:
         """The file on the default branch, None when there is none; one that cannot be used is the author's to mend."""
         try:
             text = await files.fetch(origin.repository, branch)
@@ -110,13 +109,13 @@ class Building:
         if text is None:
             return None
         try:
-            return await self._configs.load(session, text)
+            return await self._configs.load(self._renderer, text)
         except ConfigInvalid as error:
             raise ConfigInvalid(f"Policies are read from the default branch, `{branch}`, and its file cannot be used. {error}") from None
 
-    async def _judge(self, session: Session, trigger: Trigger, origin: Origin, branch: str) -> Trigger | None:
+    async def _judge(self, trigger: Trigger, origin: Origin, branch: str) -> Trigger | None:
         """The trigger that tasks may be made for, None when there may be none."""
-        policy = policies.pull_requests(await self._policies(session, origin, branch))
+        policy = policies.pull_requests(await self._policies(origin, branch))
         if policy == policies.PUBLIC:
             return trigger
         pull = trigger.body["pull_request"]
@@ -137,9 +136,9 @@ class Building:
             )  # fmt: skip
         return None
 
-    async def _comment_counts(self, session: Session, trigger: Trigger, origin: Origin, branch: str) -> bool:
+    async def _comment_counts(self, trigger: Trigger, origin: Origin, branch: str) -> bool:
         """Whether a comment may have tasks made; if not, its author is told."""
-        config = await self._policies(session, origin, branch)
+        config = await self._policies(origin, branch)
         if config is None:
             return False
         author = trigger.body["comment"]["user"]["login"]

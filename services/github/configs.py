@@ -9,7 +9,7 @@ from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.services.github import compiling, names
 from tcbox.services.github.compiling import Graph, Trigger
-from tcbox.services.github.renderer import RenderError, Session
+from tcbox.services.github.renderer import Renderer, RenderError
 
 FILE = ".taskcluster.yml"
 _SCHEMAS = {0: "taskcluster-github-config", 1: "taskcluster-github-config.v1"}
@@ -44,13 +44,13 @@ class Configs:
         self._root_url = root_url
         self._task_queue = task_queue
 
-    async def load(self, session: Session, text: str) -> dict[str, Any]:
+    async def load(self, renderer: Renderer, text: str) -> dict[str, Any]:
         """The file's value, with defaults.
 
         Raises ConfigInvalid.
         """
         try:
-            config = await session.load(text)
+            config = await renderer.load(text)
         except RenderError as error:
             raise ConfigInvalid(str(error)) from None
         if not isinstance(config, dict):
@@ -67,21 +67,21 @@ class Configs:
         filled: dict[str, Any] = config
         return filled
 
-    async def compile(self, session: Session, config: dict[str, Any], trigger: Trigger) -> Graph:
+    async def compile(self, renderer: Renderer, config: dict[str, Any], trigger: Trigger) -> Graph:
         """The tasks that a file asks for.
 
         Raises ConfigInvalid.
         """
         try:
             if config["version"] == 0:
-                return await self._version_0(session, config, trigger)
+                return await self._version_0(renderer, config, trigger)
             plain = {key: value for key, value in config.items() if key not in ("version", "hooks")}
-            rendered = await session.template(plain, compiling.context(trigger, self._root_url), seed=trigger.seed, now=trigger.now)
+            rendered = await renderer.template(plain, compiling.context(trigger, self._root_url), seed=trigger.seed, now=trigger.now)
             return compiling.version_1(rendered, config.get("hooks") or [], trigger)
         except (RenderError, compiling.ConfigError, names.RefError) as error:
             raise ConfigInvalid(str(error)) from None
 
-    async def _version_0(self, session: Session, config: dict[str, Any], trigger: Trigger) -> Graph:
+    async def _version_0(self, renderer: Renderer, config: dict[str, Any], trigger: Trigger) -> Graph:
         params = compiling.parameters(trigger, self._task_queue, clocks.from_wire(trigger.now))
         plain = {key: value for key, value in config.items() if key != "version"}
-        return compiling.version_0(await session.parameters(plain, params, trigger.now), trigger)
+        return compiling.version_0(await renderer.parameters(plain, params, trigger.now), trigger)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from tcbox import errors
 
-_MISSING = re.compile(r"is missing the following scopes:\s+```\s*(.*?)\s*```", re.DOTALL)
+_MISSING = re.compile(r"is missing the following scopes:\s+```(.*?)```", re.DOTALL)
 _COMMENT_LIMIT = 60_000
 """Characters; GitHub takes 65536."""
 
@@ -19,7 +19,7 @@ def missing_scopes(error: errors.ApiError) -> str:
     if isinstance(told, str):
         return told
     found = _MISSING.search(str(error))
-    return found[1] if found else ""
+    return found[1].strip() if found else ""
 
 
 def scopes_of_role(error: errors.ApiError, scopes: Sequence[str], doing: str) -> str:

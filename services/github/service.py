@@ -36,7 +36,7 @@ from tcbox.vendors.http import Outgoing
 
 SYNC = 1 * clocks.DAY
 MOST_RENDERED = 20
-"""Files that callers of the API may have rendered, or wait for, at once."""
+"""Steps of rendering that callers of the API may wait for at once."""
 _log = log.get("github")
 
 
@@ -103,7 +103,8 @@ class Service:
         self._creating = creating = Creating(
             database, bus, kept, caller, canceling=cancels, comments=comments, root_url=root_url, cancel_pushes=options.cancel_pushes,
         )  # fmt: skip
-        building = Building(hub, clock, renderer=Renderer(), configs=configs, creating=creating, comments=comments)
+        self._renderers = Renderer(), Renderer(waiting=MOST_RENDERED)  # the second for the API alone, as everybody may ask for it
+        building = Building(hub, clock, renderer=self._renderers[0], configs=configs, creating=creating, comments=comments)
         results = Results(
             kept, hub, caller, artifacts=Artifacts(caller, self._outgoing, clock, reach), comments=comments,
             root_url=root_url, status_context=options.status_context,
@@ -118,7 +119,7 @@ class Service:
             Builds(kept, cancels),
             Repositories(kept, hub, bot_name=options.bot_name),
             Posts(kept, hub),
-            Rendering(Renderer(waiting=MOST_RENDERED), configs, clock, validator),  # with turns of its own, as everybody may ask for it
+            Rendering(self._renderers[1], configs, clock, validator),
         ]
         self.loops = [LoopSpec("expire-deliveries", 1 * clocks.HOUR, kept.expire)]
         if hub.configured:
@@ -127,6 +128,8 @@ class Service:
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to listen, if there is an app."""
         stack.push_async_callback(self._outgoing.close)
+        for renderer in self._renderers:
+            stack.push_async_callback(renderer.close)
         if not self.hub.configured:
             await self._inbox.forget()
             return

@@ -28,7 +28,7 @@ PUSH, PULL_REQUEST, UNTRUSTED, RELEASE, COMMENT = (
 )  # fmt: skip
 
 _SKIP = re.compile(r"\[(skip ci|ci skip)\]", re.IGNORECASE)
-_COMMAND = re.compile(r"^\s*/taskcluster\s+(.+)$", re.MULTILINE)
+_COMMAND = re.compile(r"^[^\S\n]*/taskcluster\s+(.+)$", re.MULTILINE)
 Body = Mapping[str, Any]
 
 

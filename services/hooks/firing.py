@@ -14,10 +14,11 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import db, errors, log
 from tcbox.client import LimitableCaller
+from tcbox.sandbox import Fault
 from tcbox.services.hooks import model
 from tcbox.services.hooks.mail import Mail
 from tcbox.services.hooks.model import Firing, Hook
-from tcbox.services.hooks.sandbox import Fault, Sandbox
+from tcbox.services.hooks.sandbox import Sandbox
 from tcbox.services.hooks.store import sql
 
 LEASE = 30 * clocks.SECOND
@@ -111,6 +112,8 @@ class Firings:
             task = await self._sandbox.render(firing.task, _encode(context))
         except Fault as error:
             return Outcome(error=error)
+        except errors.Unavailable as error:
+            return Outcome(error=error, again=True)
         if task is None:
             return Outcome()
         caller = self._caller.limited([f"assume:{firing.name.role}"])

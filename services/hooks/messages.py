@@ -16,10 +16,11 @@ from tcbox import db, events, ids, log
 from tcbox.events import Binding, Event
 from tcbox.events.subscription import Subscription
 from tcbox.runtime.alarm import Alarm
+from tcbox.sandbox import Fault
 from tcbox.services.hooks import events as exchanges
 from tcbox.services.hooks import firing, model
 from tcbox.services.hooks.model import Name
-from tcbox.services.hooks.sandbox import Fault, Sandbox
+from tcbox.services.hooks.sandbox import Sandbox
 from tcbox.services.hooks.store import Store, sql
 
 SUBSCRIPTION = "hooks/messages"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from tcbox import errors, log
 from tcbox.client import Caller
 from tcbox.events import Event
-from tcbox.services.notify import bounds, messages, routes
+from tcbox.sandbox import Fault, Late
+from tcbox.services.notify import messages, routes
 from tcbox.services.notify.messages import Subject
 from tcbox.services.notify.model import Notification
 from tcbox.services.notify.outbox import Outbox
 from tcbox.services.notify.routes import Route
+from tcbox.services.notify.sandbox import Sandbox
 
 TRIES = 5
 """Attempts at one message that fails by a fault of our own, until it is passed over for the sake of the others."""
@@ -23,9 +25,10 @@ class Handler:
         ignored: reasons of an exception for which nobody is told.
     """
 
-    def __init__(self, *, caller: Caller, outbox: Outbox, root_url: str, ignored: frozenset[str]) -> None:
+    def __init__(self, *, caller: Caller, outbox: Outbox, sandbox: Sandbox, root_url: str, ignored: frozenset[str]) -> None:
         self._caller = caller
         self._outbox = outbox
+        self._sandbox = sandbox
         self._root_url = root_url.rstrip("/")
         self._ignored = ignored
         self._log = log.get("notify")
@@ -58,7 +61,8 @@ class Handler:
 
     async def _notifications(self, subject: Subject, asked: list[Route]) -> list[Notification]:
         try:
-            return await bounds.run(lambda: messages.notifications(subject, asked))
-        except bounds.TooMuchError as error:
-            self._log.warning("a task's own messages are not used: %s", error, extra={"taskId": subject.task_id})
-            return messages.notifications(subject.plain(f"The message that the task asks for cannot be made: {error}."), asked)
+            return await self._sandbox.notifications(subject, asked)
+        except Fault as fault:
+            reason = "it takes more than the time that there is for it" if isinstance(fault, Late) else str(fault)
+            self._log.warning("a task's own messages are not used: %s", reason, extra={"taskId": subject.task_id})
+            return messages.notifications(subject.plain(f"The message that the task asks for cannot be made: {reason}."), asked)

@@ -1,4 +1,4 @@
-"""JSON-e in the parts of a task that say how its notifications read; within bounds, for others wrote it."""
+"""JSON-e in the parts of a task that say how its notifications read; for a process apart, as others wrote it."""
 
 from __future__ import annotations
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from tcbox.events import Binding
 from tcbox.services.notify import model
 
 ENDS = ("completed", "failed", "exception")
 STEPS = ("defined", "pending", "running", *ENDS)
 """The steps of a task that the queue announces, each on the exchange `task-<step>`."""
-
-BINDINGS = [Binding(f"exchange/taskcluster-queue/v1/task-{step}", "route.notify.#") for step in STEPS]
 
 
 class Route(NamedTuple):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from tcbox import clock as clocks
 
 _COMMENT = re.compile(r"\s*\([^)]*\)\s*$")
+_LONGEST = 200
 
 
 def moment(text: str) -> int:
@@ -18,6 +19,8 @@ def moment(text: str) -> int:
 
     Raises ValueError.
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f"{text[:_LONGEST]!r}… is not a time: no time is longer than {_LONGEST} characters")
     try:
         return clocks.from_wire(text)
     except ValueError:

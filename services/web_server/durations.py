@@ -21,6 +21,7 @@ _UNITS = (
 FORM = r"\s*\+?" + "".join(rf"(?:\s*(\d{{1,6}})\s*{unit})?" for unit, _ in _UNITS) + r"\s*"
 """What a duration looks like, as a regular expression; it also fits a text without any number."""
 _FORM = re.compile(FORM)
+_LONGEST = 100
 
 
 def parse(text: str) -> int:
@@ -28,7 +29,7 @@ def parse(text: str) -> int:
 
     Raises ValueError for a text that is none, or that goes back in time.
     """
-    found = _FORM.fullmatch(text)
+    found = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None or not any(found.groups()):
-        raise ValueError(f"{text!r} is no duration: write it like 3 days, 12h or 1 week 2 days")
+        raise ValueError(f"{text[:_LONGEST]!r} is no duration: write it like 3 days, 12h or 1 week 2 days")
     return sum(int(count) * size for count, (_, size) in zip(found.groups(), _UNITS, strict=True) if count)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tcbox import clock as clocks
 from tcbox import db
+from tcbox.services.web_server import pages
 from tcbox.services.web_server.store import digest, sql, token
 
 _BATCH = 500
@@ -40,13 +41,14 @@ class Sessions:
         self._clock = clock
         self._lifetime = lifetime_ms
 
-    async def begin(self, identity: str, *, stamp: str = "", before: str = "") -> tuple[str, Session]:
+    async def begin(self, identity: str, *, stamp: str = "", before: str = "", page: str = "") -> tuple[str, Session]:
         """Sign someone in; gives what their browser is to show, which is new each time, so that none can be planted.
 
         Args:
             before: what their browser showed until now; that session ends.
+            page: the digest of what pages must show beside it; empty for nothing.
         """
-        shown = token()
+        shown = pages.bound(token(), page)
         now = self._clock.now()
         session = Session(digest(shown), identity, stamp, now, now + self._lifetime)
 

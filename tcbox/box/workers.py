@@ -142,6 +142,12 @@ def _docker(own: Any) -> dict[str, Any]:
     return {"docker_url": own.url, **{name: getattr(own, name) for name in same}}
 
 
+def _host(own: Any, docker_url: str) -> dict[str, Any]:
+    from tcbox.workers.host.resources import Limits
+
+    return {"docker_url": docker_url, "d2g": own.d2g, "free_disk_mb": own.free_disk_mb, "memory": Limits(percent=own.most_memory_percent)}
+
+
 def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     from tcbox.workers.settings import WorkerSettings
 
@@ -152,7 +158,7 @@ def _settings(shared: Shared, kind: Kind) -> WorkerSettings:
     if kind == "builtin":
         return WorkerSettings(kind=kind, folder=folder, worker_id="builtin", grace_ms=grace, instance=instance, capacity=16)
     own = getattr(chosen, kind)
-    extra = _docker(own) if kind == "docker" else {}
+    extra = _docker(own) if kind == "docker" else _host(own, chosen.docker.url)
     return WorkerSettings(
         kind=kind, folder=folder, worker_id=kind, grace_ms=grace, instance=instance, root_url=shared.root_url,
         task_queue_id=own.queue, capacity=own.capacity, serve=tuple(own.serve), keep_caches=not shared.ephemeral, **extra,

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 
 from tcbox.config.instance import Instance
 
-LABELS = ("tcbox.instance", "tcbox.cache")
-"""What the docker worker marks its own with: things of a task, and caches."""
+LABELS = ("tcbox.instance", "tcbox.cache", "tcbox.host")
+"""What the docker worker marks its own with, things of a task and caches; and the host worker what it has in Docker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def instance_id(folder: Instance) -> str:
 def remove(folder: Instance, docker_url: str) -> None:
     """Remove the data folder of an ephemeral instance that has ended, and what it has left in Docker."""
     name = instance_id(folder)
-    if name and folder.worker_folder("docker").exists():
+    if name and (folder.worker_folder("docker").exists() or folder.worker_folder("host").exists()):
         try:
             engine = Engine(docker_url)
             for leftover in engine.leftovers(name):

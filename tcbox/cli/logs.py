@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from tcbox import errors
+from tcbox import errors, log
 from tcbox.cli import connect
 from tcbox.config import instance as instances
 
@@ -84,4 +84,4 @@ def _readable(line: str) -> str:
     level = entry.pop("level")
     text = f"{entry.pop('time')} {entry.pop('service'):<10} {'' if level in ('info', 'debug') else level.upper() + ' '}{entry.pop('message')}"
     text += "".join(f" {key}={value}" for key, value in entry.items())
-    return text + (f"\n{trace}" if trace else "")
+    return log.plain(text + (f"\n{trace}" if trace else ""))

@@ -25,6 +25,7 @@ COMMANDS = {
     "events": "follow what the services announce",
     "task": "create and follow tasks",
     "worker": "run a worker on its own",
+    "client": "make typed clients for programs",
     "serve": "run services as processes of their own",
     "migrate": "bring the database's schema up to date for them",
     "export": "the same instance as replicated services, for Kubernetes or Compose",

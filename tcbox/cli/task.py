@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tcbox import clock as clocks
-from tcbox import errors, ids
+from tcbox import errors, ids, log
 from tcbox.cli import connect
 
 _DONE = ("completed", "failed", "exception")
@@ -208,7 +208,7 @@ async def _artifacts(args: argparse.Namespace, connection: connect.Connection) -
         print(json.dumps(reply, indent=2))
         return 0
     for artifact in reply["artifacts"]:
-        print(f"{artifact['name']}\t{artifact['storageType']}\t{artifact['contentType']}")
+        print(log.plain(f"{artifact['name']}\t{artifact['storageType']}\t{artifact['contentType']}"))
     return 0
 
 

@@ -26,7 +26,7 @@ class Calm(log.Lines):
         shown = logging.makeLogRecord({**vars(record), "exc_info": None, "exc_text": None})
         line = super().format(shown)
         if record.exc_info and record.exc_info[0] is not None:
-            line += f": {record.exc_info[0].__name__}: {record.exc_info[1]} (the traceback is in {self._kept})"
+            line += log.plain(f": {record.exc_info[0].__name__}: {record.exc_info[1]}") + f" (the traceback is in {self._kept})"
         paint = style.bad if record.levelno >= logging.ERROR else style.warn
         return paint(line, sys.stderr)
 

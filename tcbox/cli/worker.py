@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument(
         "--docker-url", default="unix:///var/run/docker.sock", help="where the Docker engine listens (default: unix:///var/run/docker.sock)"
     )
+    run_parser.add_argument("--no-d2g", action="store_true", help="host: refuse docker-worker payloads instead of running them by 'docker run'")
     docker = run_parser.add_argument_group("docker workers")
     docker.add_argument("--privileged", action="store_true", help="let tasks with the scope have privileged containers")
     docker.add_argument("--memory-mb", type=int, default=0, metavar="N", help="most memory of a container (default: 0, nine tenths of the machine)")
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     settings = WorkerSettings(
         kind=args.kind, task_queue_id=args.queue or f"local/{args.kind}", worker_group=args.worker_group, worker_id=args.worker_id or name,
         capacity=args.capacity, serve=tuple(args.serve), folder=(args.folder or Path("tcbox-worker")).absolute(), instance=f"worker-{args.worker_id or name}",
-        live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url,
+        live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url, d2g=not args.no_d2g,
         privileged=args.privileged, memory_mb=args.memory_mb, processes=args.processes, cpus=args.cpus, free_disk_mb=args.free_disk_mb,
         images_mb=args.images_mb, trusted_keys=tuple(args.trusted_key),
     )  # fmt: skip

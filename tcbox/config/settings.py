@@ -161,6 +161,17 @@ class Host:
     serve: tuple[TaskQueues, ...] = ()
     """Further task queues, as names or patterns with `*`. Default: none."""
 
+    d2g: bool = True
+    """Whether it runs docker-worker payloads too, each by `docker run` on the engine of `workers.docker.url`, where one
+    answers and the `docker` command is there. Default: true. Without, such a task is malformed on its queues."""
+
+    free_disk_mb: Count = 2_000
+    """While less is free where its tasks' files lie, in MB, it claims no task; downloads and caches go first. Default: 2000."""
+
+    most_memory_percent: Count = 90
+    """A task whose payload has the resource monitor, as it has by default, fails when more than this part of the machine's
+    memory has been in use for 5 seconds and less than 500 MiB were left. Default: 90. With 100 none fails for that."""
+
 
 @section
 class Builtin:

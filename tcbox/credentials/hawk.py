@@ -21,7 +21,7 @@ LONGEST = 4096  # characters of a header, or of a resource with a bewit
 _VALUE = r"[ \w!#$%&'()*+,\-./:;<=>?@\[\]^`{|}~]+"
 _KEYS = ("id", "ts", "nonce", "hash", "ext", "mac", "app", "dlg")
 _ATTRIBUTE = re.compile(rf'({"|".join(_KEYS)})="({_VALUE})"(\s*(?:,\s*|$))', re.ASCII)
-_ANY_ATTRIBUTE = re.compile(r'(\w+)="([^"\\]*)"\s*(?:,\s*|$)', re.ASCII)
+_ANY_ATTRIBUTE = re.compile(r'\b(\w+)="([^"\\]*)"\s*(?:,\s*|$)', re.ASCII)
 _ONLY_VALUE = re.compile(_VALUE, re.ASCII)
 _PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte != ord("\\"))
 _BEFORE = {f"{comma}{name}=": name for comma in (", ", ",") for name in _KEYS}

@@ -1,6 +1,8 @@
 """Serves a repository to tasks: git's smart HTTP, archives and single files, as GitHub has them. Nothing can be pushed.
 
-Its URLs begin with a secret, so that only who was told can read.
+Its URLs begin with a secret, so that only who was told can read. Tasks are told, and what tasks are told may be seen by
+others: programs of other users of this machine are refused, and so is a browser that a page has led here by a name of
+its own.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from tcbox import log
+from tcbox.workers import peers
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -40,7 +43,7 @@ class Repositories:
         self._folder = folder
         self._secret = secrets.token_urlsafe(12)
         self._runner: web.ServerRunner | None = None
-        self._base = ""
+        self._base = self._host = ""
 
     async def listen(self, host: str) -> None:
         """Serve at a free port.
@@ -54,7 +57,8 @@ class Repositories:
         await web.TCPSite(runner, host, 0).start()
         self._runner = runner
         port = runner.addresses[0][1]
-        self._base = f"http://{f'[{host}]' if ':' in host else host}:{port}/{self._secret}"
+        self._host = f"{f'[{host}]' if ':' in host else host}:{port}".lower()
+        self._base = f"http://{self._host}/{self._secret}"
 
     @property
     def base(self) -> str:
@@ -75,6 +79,8 @@ class Repositories:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
+        if not self._admits(request):
+            return web.Response(status=403, text="This is served to tasks of one run alone.\n")
         secret, _, path = unquote(request.path.lstrip("/")).partition("/")
         if not secrets.compare_digest(secret.encode(), self._secret.encode()):
             return web.Response(status=404, text="There is nothing here.\n")
@@ -92,6 +98,10 @@ class Repositories:
         if request.method == "GET" and rest.startswith("raw/"):
             return await self._file(request, rest.removeprefix("raw/"))
         return web.Response(status=404, text=f"{self.path} is served for git, archive/<revision>.tar.gz and raw/<revision>/<path>.\n")
+
+    def _admits(self, request: web.BaseRequest) -> bool:
+        ends = [request.transport.get_extra_info(name) for name in ("peername", "sockname")] if request.transport is not None else []
+        return request.host.lower() == self._host and all(ends) and not peers.strange(*(end[:2] for end in ends))
 
     # -- git
 

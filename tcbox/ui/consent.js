@@ -46,7 +46,7 @@ async function show(main, transaction) {
   const scope = hidden("scope", "");
   const expires = hidden("expires", "");
   const form = el("form", { class: "fields", method: "post", action: "/login/oauth/authorize/decision" },
-    hidden("transaction_id", transaction), scope, expires,
+    hidden("transaction_id", transaction), hidden("page", session.secret()), scope, expires,
     forms.field("Scopes", chosen, "One a line. Remove those that it should not have."),
     asked.missing.length ? el("div", { class: "field" }, "It also asks for these, which you do not have yourself, and so cannot give", scopes.list(asked.missing)) : null,
     forms.field("Until", until, el("span", {}, "In your own time; it asks for credentials that end ", ago(asked.until), ".")),

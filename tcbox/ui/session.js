@@ -7,9 +7,27 @@ import { told } from "./notices.js";
 /** What was found when the page began: {session: {clientId, clientPrefix, expires} or null, methods: {github, link}}. */
 export let found = { session: null, methods: {} };
 
+const STORED = "tcbox.page";
+
+/**
+ * What the pages of this origin have and show, so that the sign-in's cookie, which servers at other ports of this host
+ * get to see, is of no use to them; empty until one signs in.
+ */
+export function secret() {
+  return localStorage.getItem(STORED) ?? "";
+}
+
+/** The digest of that secret, to be told at a sign-in; without one where the browser gives none, over plain HTTP from another machine. */
+async function digest() {
+  if (!globalThis.crypto?.subtle) return {};
+  if (!secret()) localStorage.setItem(STORED, crypto.randomUUID() + crypto.randomUUID());
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret())));
+  return { page: Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("") };
+}
+
 /** Call what is below /login/. Throws Refusal. */
 export async function login(method, route, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  const headers = { ...(body === undefined ? {} : { "Content-Type": "application/json" }), "X-Tcbox-Page": secret() };
   const text = body === undefined ? undefined : JSON.stringify(body);
   return api.read(await api.reach(new URL(`/login/${route}`, location.origin), { method, headers, body: text, credentials: "same-origin", cache: "no-store" }));
 }
@@ -32,8 +50,13 @@ export function clientPrefix() {
 /** The ways to sign in beside pasting credentials; `next` is where one comes back to. */
 export function ways(next) {
   const { github, link } = found.methods;
+  const there = github && el("a", { class: "button main", href: `/login/github?${new URLSearchParams({ next })}` }, "Continue with GitHub");
+  if (there) there.addEventListener("click", (event) => {
+    event.preventDefault();
+    digest().then((bound) => location.assign(`/login/github?${new URLSearchParams({ next, ...bound })}`), told);
+  });
   return [
-    github && el("p", {}, el("a", { class: "button main", href: `/login/github?${new URLSearchParams({ next })}` }, "Continue with GitHub")),
+    there && el("p", {}, there),
     link && el("p", { class: "hint" }, "The owner of the instance signs in with the command ", el("code", {}, "tcbox ui"), " on the machine that it runs on."),
   ].filter(Boolean);
 }
@@ -45,7 +68,7 @@ export async function byLink(main) {
   history.replaceState(null, "", "/sign-in");
   main.replaceChildren(el("h1", {}, "Sign in"), empty("Signing in…"));
   try {
-    await login("POST", "link", { code });
+    await login("POST", "link", { code, ...await digest() });
     sessionStorage.clear();
     location.replace("/");
   } catch (refusal) {

@@ -97,16 +97,26 @@ async def test_a_task_runs_in_a_folder_of_its_own_with_its_environment(host, tmp
         (shell("exit 3", onExitStatus={"retry": [3]}), "exception", "intermittent-task", "onExitStatus.retry"),
         ({"command": [["/no/such/program"]], "maxRunTime": 5}, "failed", "failed", "no such program"),
         ({"command": [], "maxRunTime": "x", "what": 1}, "exception", "malformed-payload", "payload/what"),
-        (shell("true", features={"interactive": True}), "exception", "malformed-payload", "payload.features.interactive"),
-        (shell("true", osGroups=["docker"]), "exception", "malformed-payload", "payload.osGroups"),
-        ({"image": "debian", "maxRunTime": 5}, "exception", "malformed-payload", "docker worker"),
-        (shell("true", maxRunTime=10**9), "exception", "malformed-payload", "payload.maxRunTime"),
+        (shell("true", features={"loopbackVideo": True}), "exception", "malformed-payload", "payload.features.loopbackVideo: a loopback video device"),
+        (shell("true", features={"loopbackAudio": True}), "exception", "malformed-payload", "payload.features.loopbackAudio: a loopback sound device"),
+        (shell("true", osGroups=["no-such-group"]), "exception", "malformed-payload", "payload.osGroups: tasks run as the worker's own user"),
+        (shell("true", features={"runTaskAsCurrentUser": True}), "exception", "malformed-payload", "generic-worker:run-task-as-current-user:local/host"),
         (
-            shell("true", mounts=[{"directory": "d", "format": "rar", "content": {"raw": "x"}}]),
+            shell("true", features={"runTaskAsCurrentUser": True, "chainOfTrust": True}),
             "exception",
             "malformed-payload",
-            "payload.mounts[0].format: rar",
+            "payload.features.chainOfTrust: a task that runs as the worker's user on purpose",
         ),
+        (shell("true", logs={"live": "public/l", "backing": "public/l"}), "exception", "malformed-payload", "payload.logs"),
+        (shell("true", supersederUrl="https://example.com"), "completed", "completed", "payload.supersederUrl has no effect"),
+        (shell("true", maxRunTime=10**9), "exception", "malformed-payload", "payload.maxRunTime"),
+        (
+            shell("true", mounts=[{"file": "f", "format": "mz", "content": {"raw": "x"}}]),
+            "exception",
+            "malformed-payload",
+            "payload.mounts[0].format: mz cannot be unpacked here: install mz on this machine",
+        ),
+        (shell("true", mounts=[{"directory": "d", "format": "zip", "content": {"raw": "x"}}]), "failed", "failed", "not a zip archive"),
         (shell("true", mounts=[{"cacheName": "c", "directory": "d"}]), "exception", "malformed-payload", "generic-worker:cache:c"),
         (
             shell("true", mounts=[{"file": "f", "content": {"taskId": "fN1SbArXTPSVFNUvaOlinQ", "artifact": "a"}}]),
@@ -132,6 +142,12 @@ async def test_all_faults_of_a_payload_are_in_the_log(host):
     """A malformed payload is told all its faults at once."""
     task = await host.do({"command": "x", "maxRunTime": 0, "huh": True})
     assert all(part in task.log for part in ("payload/command", "payload/maxRunTime", "payload/huh"))
+    task = await host.do({"command": "x", "maxRunTime": 5, "rdpInfo": "a", "features": {"runAsAdministrator": True, "hideCmdWindow": False}})
+    assert all(part in task.log for part in ("payload/command", "payload.rdpInfo", "payload.features.runAsAdministrator", "payload.features.hideCmdWindow"))
+    task = await host.do(shell("true", rdpInfo="a"))
+    assert (task.reason, "payload.rdpInfo: remote desktops are had on Windows only" in task.log) == ("malformed-payload", True)
+    task = await host.do(shell("true", osGroups=["no-such"], features={"loopbackAudio": True}, maxRunTime=10**9))
+    assert all(part in task.log for part in ("payload.osGroups", "payload.features.loopbackAudio", "payload.maxRunTime"))
 
 
 async def test_artifacts(host):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import docker_images as images
+from tests.support import pages
+from tests.support.box import clean_env
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE, IMAGE = "tcbox-test/python:bookworm", "tcbox-test/tcbox:built"
@@ -33,6 +36,12 @@ def run(*command: object, timeout: int = 600, **more) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout.strip()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def inspect(kind: str, name: str) -> dict:
@@ -108,3 +117,44 @@ def test_what_services_on_their_own_need_is_there(image):
         "print(client.generate_presigned_url('get_object', Params={'Bucket': 'b', 'Key': 'k'})[:8]); boto3.client('sts', region_name='us-east-1')"
     )
     assert run("docker", "run", "--rm", "--entrypoint", "/opt/tcbox/bin/python", image, "-c", code) == "https://"
+
+
+def test_the_page_on_tests_runs_it(image, tmp_path):
+    """The script of docs/testing.md starts an instance in a container, connects from outside, and stops it."""
+    name, port = f"tcbox-test-{os.urandom(4).hex()}", str(free_port())
+    script = pages.fence("docs/testing.md", "sh", "docker exec")
+    for was, now in (
+        ("--name taskcluster", f"--name {name}"),
+        ("logs taskcluster", f"logs {name}"),
+        ("exec taskcluster", f"exec {name}"),
+        ("stop taskcluster", f"stop {name}"),
+        ("8090", port),
+        ("tcbox-ephemeral", image),
+    ):
+        assert was in script, was
+        script = script.replace(was, now)
+    (tmp_path / "Makefile").write_text(
+        'integration-tests:\n\t@python3 -c "import os; from taskcluster import Auth, optionsFromEnvironment as o; print(Auth(o()).currentScopes())"\n'
+    )
+    try:
+        said = run("bash", "-euc", script, cwd=tmp_path, env=clean_env(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"))
+        assert "{'scopes': ['*']}" in said
+        assert name not in run("docker", "ps", "--all", "--format", "{{.Names}}")
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
+
+
+def test_the_testcontainers_example(image, tmp_path):
+    """The example project's tests pass in a folder of their own, and no container is left."""
+    shutil.copytree(ROOT / "docs" / "examples" / "testcontainers", tmp_path / "example", ignore=shutil.ignore_patterns("__pycache__"))
+    before = set(run("docker", "ps", "--all", "--quiet").split())
+    # the reaper is an image of its own that only a registry has; a context manager ends the container here
+    env = clean_env(TCBOX_IMAGE=image, TESTCONTAINERS_RYUK_DISABLED="true", TESTCONTAINERS_HOST_OVERRIDE="localhost")
+    said = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:tcbox", cwd=tmp_path / "example", env=env)
+    assert "2 passed" in said
+    mine = [
+        each
+        for each in set(run("docker", "ps", "--all", "--quiet").split()) - before
+        if image in run("docker", "inspect", "--format", "{{.Config.Image}}", each)
+    ]
+    assert mine == []

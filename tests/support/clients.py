@@ -59,9 +59,14 @@ def node() -> Path:
     return _made("node", ("node", "npm"), _build_node)
 
 
+def typescript() -> Path:
+    """A folder with TypeScript's compiler, and Prettier."""
+    return _made("typescript", ("node", "npm"), _build_npm)
+
+
 def shell() -> Path:
     """A folder with our own script beside the client library for shells in docker tasks."""
-    return _made("shell", ("node", "npm"), _build_shell)
+    return _made("shell", ("node", "npm"), _build_npm)
 
 
 def scriptworker() -> Path:
@@ -138,7 +143,7 @@ def _build_node(source: Path, target: Path) -> None:
     _run(["node", "bundle.mjs"], target)
 
 
-def _build_shell(source: Path, target: Path) -> None:
+def _build_npm(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
     _run(["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], target)
 

@@ -13,6 +13,7 @@ from tcbox.runtime import Health
 from tcbox.services.notify import model
 from tcbox.services.notify.channels import Undelivered
 from tcbox.services.notify.model import Delivery, Limits
+from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.service import Service
 from tests.support.service import Caller
 
@@ -70,16 +71,25 @@ class Queue:
 class Notify:
     """The service, started or not, with all around it."""
 
-    def __init__(self, database: db.Database, clock: clocks.VirtualClock, *, channels: dict[str, Any] | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        database: db.Database,
+        clock: clocks.VirtualClock,
+        *,
+        channels: dict[str, Any] | None = None,
+        limits: Limits | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
         self.bus = events.Bus(database, clock)
         self.queue = Queue()
+        self.sandbox = sandbox or Sandbox()
         self.health = Health("notify")
         self.mail, self.matrix, self.slack = Channel("mail.example.com:587"), Channel("https://matrix.example.com"), Channel("https://slack.example.com")
         made = {model.EMAIL: self.mail, model.MATRIX: self.matrix, model.SLACK: self.slack} | (channels or {})
         self.service = Service(
-            database=database, bus=self.bus, clock=clock, caller=self.queue, channels=made, root_url=f"{ROOT}/", limits=limits, health=self.health,
+            database=database, bus=self.bus, clock=clock, caller=self.queue, channels=made, root_url=f"{ROOT}/", limits=limits, health=self.health, sandbox=self.sandbox,
         )  # fmt: skip
         self.call = Caller(self.service, clock, check_replies=True)
 

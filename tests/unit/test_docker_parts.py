@@ -10,7 +10,8 @@ import tarfile
 import pytest
 
 from tcbox import clock as clocks
-from tcbox.workers.docker import limits, ownership, payload, room
+from tcbox.workers import room
+from tcbox.workers.docker import limits, ownership, payload
 from tcbox.workers.docker.devices import Devices, Given
 from tcbox.workers.docker.limits import Limits, host_config
 from tcbox.workers.docker.untag import ArchiveError, untagged

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcbox import errors, ids
-from tcbox.services.github import checks, compiling, logs, names, policies, refusals, samples, signatures, webhooks
+from tcbox.services.github import checks, compiling, loader, logs, names, parameters, policies, refusals, samples, signatures, webhooks
 from tcbox.services.github.compiling import Trigger
 from tcbox.services.github.renderer import Renderer, RenderError
-from tcbox.services.github.sandbox import loader, parameters
 
 NOW = "2026-01-31T12:00:00.000Z"
 
@@ -87,21 +86,26 @@ async def test_the_renderer_survives_any_template():
         {"$let": {"x": "a" * 1000}, "in": {"$reduce": {"$eval": "range(0, 40)"}, "initial": "aaaa", "each(acc,v)": {"$eval": "acc + acc"}}},
         {"$map": {"$eval": "range(0, 1000000000)"}, "each(x)": {"$eval": "x"}},
     ]
-    for bomb in bombs:
-        async with renderer.session() as session:
+    try:
+        for bomb in bombs:
             with pytest.raises(RenderError):
-                await asyncio.wait_for(session.template(bomb, {}, seed="s", now=NOW), 20)
-            assert await session.template({"a": {"$eval": "1 + 1"}}, {}, seed="s", now=NOW) == {"a": 2}
+                await asyncio.wait_for(renderer.template(bomb, {}, seed="s", now=NOW), 20)
+            assert await renderer.template({"a": {"$eval": "1 + 1"}}, {}, seed="s", now=NOW) == {"a": 2}
+    finally:
+        await renderer.close()
 
 
 async def test_rendering_is_exact_and_repeatable():
     """Numbers, order and text come back as they are; ids and times are the same for the same delivery."""
     template = {"z": 1, "a": 12345678901234567890123, "f": 1.0, "i": {"$eval": "as_slugid('x')"}, "t": {"$fromNow": "1 hour"}, "u": "é\u2028"}
-    async with Renderer().session() as session:
-        first = await session.template(template, {}, seed="one", now=NOW)
-        assert first == await session.template(template, {}, seed="one", now=NOW) and list(first) == list(template)
+    renderer = Renderer()
+    try:
+        first = await renderer.template(template, {}, seed="one", now=NOW)
+        assert first == await renderer.template(template, {}, seed="one", now=NOW) and list(first) == list(template)
         assert first["a"] == 12345678901234567890123 and first["t"] == "2026-01-31T13:00:00.000Z" and ids.is_slugid(first["i"])
-        assert first["i"] != (await session.template(template, {}, seed="two", now=NOW))["i"]
+        assert first["i"] != (await renderer.template(template, {}, seed="two", now=NOW))["i"]
+    finally:
+        await renderer.close()
 
 
 # -- tasks

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tcbox.services.hooks.sandbox import Fault, Sandbox
+from tcbox.sandbox import Fault
+from tcbox.services.hooks.sandbox import Sandbox
 
 CONTEXT = json.dumps({"payload": {"a": "x", "list": [1, 2], "big": 123456789012345678901234567890}, "now": "2026-01-31T12:00:00.000Z"}).encode()
 DEEP = '{"a":' * 300 + "1" + "}" * 300
@@ -73,15 +74,15 @@ async def test_it_goes_on_after_its_process_was_killed_and_ends_when_idle():
     sandbox = Sandbox(idle=0.05)
     try:
         assert await sandbox.render("{}", b"{}") == {}
-        process = sandbox._free[0]
+        process = sandbox._pool._free[0]._process
         process.kill()
         await process.wait()
         assert await sandbox.render("{}", b"{}") == {}
-        second = sandbox._free[0]
+        second = sandbox._pool._free[0]._process
         async with asyncio.timeout(5):
             await second.wait()
         assert await asyncio.gather(*(sandbox.render("{}", b"{}") for _ in range(5))) == [{}] * 5
-        assert len(sandbox._free) <= 2
+        assert len(sandbox._pool._free) <= 2
     finally:
         await sandbox.close()
 

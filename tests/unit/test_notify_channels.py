@@ -20,6 +20,7 @@ from tcbox.services.notify.channels.smtp import Settings as SmtpSettings
 from tcbox.services.notify.channels.smtp import Smtp
 from tcbox.services.notify.model import Delivery, Notification
 from tcbox.services.notify.outbox import Missing
+from tcbox.services.notify.sandbox import Sandbox
 from tests.simulators import matrix, slack
 from tests.simulators.serving import served
 from tests.support.mail_server import PASSWORD, USER, mail_server, self_signed
@@ -34,13 +35,25 @@ def delivery(kind, address, name="delivery-1", **content):
     return Delivery(name, Notification(kind, address, content), 5, CLOCK.now())
 
 
-def smtp(server, **settings):
+@pytest.fixture
+async def sandbox():
+    made = Sandbox()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def smtp(sandbox):
+    return lambda server, **settings: _smtp(server, sandbox, **settings)
+
+
+def _smtp(server, sandbox, **settings):
     made = {"host": "127.0.0.1", "port": server.port, "source": "tc <tc@example.com>", "security": "none", "certificates": server.certificate} | settings
-    return Smtp(SmtpSettings(**made), CLOCK)
+    return Smtp(SmtpSettings(**made), CLOCK, sandbox)
 
 
 @pytest.mark.parametrize(("tls", "sign_in"), [("none", False), ("starttls", False), ("starttls", True), ("tls", True)])
-async def test_a_mail_arrives(tls, sign_in):
+async def test_a_mail_arrives(tls, sign_in, smtp):
     """A mail arrives in the clear, by STARTTLS or by TLS, with a sign-in or without, at its one recipient."""
     async with mail_server(tls=tls, sign_in=sign_in) as server:
         account = {"user": USER, "password": PASSWORD} if sign_in else {}
@@ -68,7 +81,7 @@ async def test_a_mail_arrives(tls, sign_in):
         ("none", {}, {"me@example.com": "421 4.3.2 going down"}, Unreachable, "421"),
     ],
 )
-async def test_a_mail_that_is_not_taken(served_tls, settings, answers, fault, says):
+async def test_a_mail_that_is_not_taken(served_tls, settings, answers, fault, says, smtp):
     """What the server says is told, and whether it is about the mail, about us, or about the server."""
     if settings.get("certificates") == "other":
         settings = settings | {"certificates": self_signed()[0]}
@@ -81,7 +94,7 @@ async def test_a_mail_that_is_not_taken(served_tls, settings, answers, fault, sa
         assert server.mails == []
 
 
-async def test_a_wrong_password(caplog):
+async def test_a_wrong_password(caplog, smtp):
     """A sign-in that fails is a fault of the settings, and the password stands in no message and no log."""
     caplog.set_level(logging.DEBUG)
     async with mail_server(tls="starttls", sign_in=True) as server:
@@ -92,7 +105,7 @@ async def test_a_wrong_password(caplog):
     assert "wr0ng-pass" not in str(caught.value) + "".join(record.getMessage() for record in caplog.records if record.name.startswith("tcbox"))
 
 
-async def test_no_mail_server():
+async def test_no_mail_server(smtp):
     """A server that is not there, or whose name is none, is unreachable."""
     async with mail_server() as server:
         pass
@@ -101,9 +114,9 @@ async def test_no_mail_server():
             await smtp(server, host=host).deliver(delivery("email", "me@example.com", **MAIL))
 
 
-async def test_the_mail_folder(tmp_path):
+async def test_the_mail_folder(tmp_path, sandbox):
     """Without a server mails are files for their owner alone, readable by mail programs, and only the latest are kept."""
-    folder = Folder(tmp_path / "mail", "tcbox@localhost", CLOCK, keep=3)
+    folder = Folder(tmp_path / "mail", "tcbox@localhost", CLOCK, sandbox, keep=3)
     for number in range(5):
         await folder.deliver(delivery("email", "me@example.com", f"id{number}", **MAIL | {"subject": f"n{number}"}))
         CLOCK.advance(1000)
@@ -114,11 +127,11 @@ async def test_the_mail_folder(tmp_path):
     assert [f"Subject: n{number}" in file.read_text() for number, file in zip((2, 3, 4), files, strict=True)] == [True] * 3
 
 
-async def test_a_mail_folder_that_cannot_be_written(tmp_path):
+async def test_a_mail_folder_that_cannot_be_written(tmp_path, sandbox):
     """A folder that cannot be made is told of like a server that does not answer."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Unreachable, match="cannot be written"):
-        await Folder(tmp_path / "file" / "mail", "tcbox@localhost", CLOCK, keep=3).deliver(delivery("email", "me@example.com", **MAIL))
+        await Folder(tmp_path / "file" / "mail", "tcbox@localhost", CLOCK, sandbox, keep=3).deliver(delivery("email", "me@example.com", **MAIL))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +148,7 @@ async def test_a_mail_folder_that_cannot_be_written(tmp_path):
 def test_by_which_way_mail_goes(tmp_path, settings, kind, server):
     """By the server that is set, on the port that its kind of TLS is usual on; else into the folder; else not at all."""
     shared = SimpleNamespace(folder=Instance(tmp_path), clock=CLOCK, apart=False)
-    made = making._email(shared, Email(**settings))
+    made = making._email(shared, Email(**settings), Sandbox())
     assert type(made) is kind
     assert getattr(made, "server", "").endswith(server)
 

@@ -12,6 +12,7 @@ from tcbox.services.notify import model
 from tcbox.services.notify.channels import Later, Refused, Rejected, Unreachable
 from tcbox.services.notify.model import Limits
 from tcbox.services.notify.outbox import HOLD, Missing
+from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.store import migrations as own
 from tests.support.databases import database  # noqa: F401
 from tests.support.notify import ROOT, TASK_ID, Notify, definition, exchange, started, task_status
@@ -27,8 +28,10 @@ def clock():
 
 
 @pytest.fixture
-def notify(database, clock):
-    return Notify(database, clock)
+async def notify(database, clock):
+    made = Notify(database, clock)
+    yield made
+    await made.sandbox.close()
 
 
 async def eventually(condition):
@@ -399,11 +402,14 @@ async def test_messages_of_the_queue_arrive(database, clock):
     assert (notify.queue.calls, later.queue.calls) == (1, 1)
 
 
-async def test_a_template_beyond_bounds(notify, monkeypatch, caplog):
+async def test_a_template_beyond_bounds(database, clock):
     """A task whose template would take all memory has a mail sent that says so."""
-    bomb = {"$let": {"x": "y"}, "in": {"$map": {"$eval": "range(0, 90000)"}, "each(a)": {"$map": {"$eval": "range(0, 90000)"}, "each(b)": "z"}}}
-    monkeypatch.setattr("tcbox.services.notify.bounds.run.__kwdefaults__", {"seconds": 0.2, "largest": 2**20})
-    await notify.say("completed", MAIL, extra={"notify": {"email": {"content": bomb}}})
+    sandbox = Sandbox(seconds=0.2)
+    notify = Notify(database, clock, sandbox=sandbox)
+    try:
+        await notify.say("completed", MAIL, extra={"notify": {"email": {"content": {"$eval": "9 ** 9 ** 9"}}}})
+    finally:
+        await sandbox.close()
     await notify.turn()
     assert "The message that the task asks for cannot be made: it takes more than" in notify.mail.contents[0]["content"]
     assert f"{ROOT}/tasks/{TASK_ID}" in notify.mail.contents[0]["content"]

@@ -15,6 +15,7 @@ from tcbox.run.faults import CannotRun
 from tcbox.run.leading import Lead
 from tcbox.run.serving import Repositories
 from tcbox.run.worktree import Worktree
+from tcbox.workers import peers
 from tests.support.projects import git, repository
 
 
@@ -151,6 +152,31 @@ def _use(server, commit, tmp_path):
     with pytest.raises(urllib.error.HTTPError) as elsewhere:
         opener.open(request)
     assert elsewhere.value.headers["Location"] == "https://github.com/octo/demo2/info/refs?service=git-upload-pack"
+
+
+async def test_who_is_served(tree, tmp_path, monkeypatch):
+    """What is served is for tasks: no program of another user gets it, nor a page that has a name of its own lead there, though they know the URL."""
+    served = Worktree(tree, tmp_path / "served")
+    served.show(project.read(tree), {"refs/heads/main": git(tree, "rev-parse", "HEAD")}, "main")
+    server = Repositories(served.folder, "octo", "demo")
+    await server.listen("127.0.0.1")
+    url = f"{server.url}/archive/main.tar.gz"
+    try:
+        assert await asyncio.to_thread(_status, url) == 200
+        assert await asyncio.to_thread(_status, url, Host="evil.example.com") == 403
+        assert await asyncio.to_thread(_status, url, Host=server.url.split("/")[2].replace("127.0.0.1", "evil.example.com")) == 403
+        monkeypatch.setattr(peers, "find", lambda *_: os.getuid() + 7)
+        assert await asyncio.to_thread(_status, url) == 403
+    finally:
+        await server.close()
+
+
+def _status(url, **headers):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as reply:
+            return reply.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

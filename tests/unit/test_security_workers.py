@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
 import tarfile
 import zipfile
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from tcbox.workers import downloads, environment, outcomes
 from tcbox.workers.docker.extract import extract
 from tcbox.workers.host import archives
 from tcbox.workers.host.contents import Contents
+from tcbox.workers import peers
 from tcbox.workers.proxy import Proxy
 
 
@@ -47,6 +50,7 @@ async def test_the_proxy_answers_its_own_task_alone():
     ("headers", "status"),
     [
         ({"Host": "evil.example.com"}, 403), ({"Host": "evil.example.com:80"}, 403), ({"Origin": "https://evil.example.com"}, 403), ({"Origin": "null"}, 403),
+        ({"Origin": "http://203.0.113.5"}, 403), ({"Origin": "http://printer"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Origin": "http://["}, 403),
         ({"Host": "taskcluster"}, 405), ({"Host": "localhost:1234"}, 405), ({"Host": "[::1]:80"}, 405), ({"Origin": "http://localhost:3000"}, 405),
     ],
 )  # fmt: skip
@@ -59,6 +63,37 @@ async def test_the_proxy_answers_no_page_of_a_browser(headers, status):
         async with session.get(f"http://127.0.0.1:{port}/credentials", headers=headers) as reply:
             assert reply.status == status
         await proxy.close()
+
+
+async def test_the_proxy_of_a_process_answers_no_other_user(monkeypatch):
+    """A program of another user of the machine, who can connect too, gets nothing signed; root's may, which can read the credentials anyway."""
+    run = SimpleNamespace(credentials=None, clock=clocks.SystemClock(), http=SimpleNamespace(root_url="http://127.0.0.1:1"))
+    me = os.getuid()
+    async with aiohttp.ClientSession() as session:
+        proxy = Proxy(run, session)
+        port = await proxy.listen("127.0.0.1")
+        seen = {}
+        for name, owner in (("mine", lambda *_: me), ("another's", lambda *_: me + 7), ("root's", lambda *_: 0), ("nobody knows whose", lambda *_: None)):
+            monkeypatch.setattr(peers, "find", owner)
+            async with session.get(f"http://127.0.0.1:{port}/credentials") as reply:
+                seen[name] = reply.status
+        await proxy.close()
+    assert seen == {"mine": 405, "another's": 403, "root's": 405, "nobody knows whose": 405}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="Linux tells whose a connection is")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_system_tells_whose_a_connection_is(host):
+    """The user at the other end of a connection is found in the system's table."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as server, socket.socket(family) as client:
+        server.bind((host, 0))
+        server.listen()
+        client.connect(server.getsockname()[:2])
+        taken, _ = server.accept()
+        with taken, open("/proc/net/tcp6" if ":" in host else "/proc/net/tcp") as table:
+            assert peers.find(table, taken.getpeername()[:2], taken.getsockname()[:2]) == os.getuid()
+            assert not peers.strange(taken.getpeername()[:2], taken.getsockname()[:2])
 
 
 async def test_what_was_fetched_for_one_task_is_not_given_to_one_that_may_not_have_it(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Signing in with a browser: by a one-time link, by GitHub, what it gives, and what attackers get."""
 
+import hashlib
 import logging
 from urllib.parse import parse_qsl, urlsplit
 
@@ -410,3 +411,64 @@ async def test_credentials_are_the_service_s_or_the_owner_s(web):
     forged = {**made, "certificate": {**made["certificate"], "scopes": ["*"]}}
     assert (await web.signed(forged, "auth", "scopes/current"))[0] == 401
     assert Credentials(made["clientId"], made["accessToken"], msgspec.json.encode(made["certificate"]).decode())
+
+
+# -- the cookie alone
+
+
+SECRET = "a page's own secret"
+PAGE = hashlib.sha256(SECRET.encode()).hexdigest()
+
+
+async def test_the_cookie_of_pages_is_of_no_use_elsewhere(web):
+    """A sign-in that pages have bound to their secret gives credentials to those who show it, and to nobody who has the cookie alone."""
+    browser = await web.browser()
+    assert (await browser.post("/login/link", json={"code": web.service.links.make(), "page": PAGE})).status == 200
+    assert await browser.who() == ROOT.client_id
+    for shown in ({}, {"X-Tcbox-Page": ""}, {"X-Tcbox-Page": PAGE}, {"X-Tcbox-Page": "another"}):
+        told = await browser.post("/login/credentials", headers=shown)
+        assert (told.status, told.body["code"]) == (401, "NotSignedIn"), shown
+    given = await browser.post("/login/credentials", headers={"X-Tcbox-Page": SECRET})
+    assert "*" in await web.scopes(given.body)
+    ((name, cookie),) = browser.cookies.items()
+    thief = await web.browser()
+    for stolen in (cookie.partition(".")[0], cookie.partition(".")[0] + ".", cookie.replace(PAGE, hashlib.sha256(b"mine").hexdigest())):
+        assert (await thief.post("/login/credentials", headers={"Cookie": f"{name}={stolen}", "X-Tcbox-Page": "mine"})).status == 401
+
+
+async def test_a_sign_in_by_github_is_bound_to_a_page_of_the_instance_alone(web):
+    """Pages bind a sign-in by GitHub likewise; a page of another site, which knows its own secret, cannot."""
+    web.github.add(42, "octo-cat")
+    browser = await web.browser()
+    foreign = await browser.ask("GET", f"/login/github?page={PAGE}", headers={"Sec-Fetch-Site": "cross-site"})
+    assert (foreign.status, "another site" in foreign.text) == (403, True)
+    sent = await browser.ask("GET", f"/login/github?page={PAGE}", headers={"Sec-Fetch-Site": "same-origin"})
+    back = await browser.get(sent.location)
+    assert (await browser.get(back.location)).status == 303
+    assert (await browser.post("/login/credentials")).status == 401
+    assert (await browser.post("/login/credentials", headers={"X-Tcbox-Page": SECRET})).body["clientId"] == ME
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example.com:{port}", 403), ("evil.example.com", 403), ("localhost.evil.example.com", 403), ("printer", 403), ("[", 403), ("localhost:{port}", 401), ("[::1]:{port}", 401), ("127.0.0.1:{port}", 401)],
+)  # fmt: skip
+async def test_a_page_whose_own_name_leads_here_is_none_of_the_instance(web, host, status):
+    """A page that has its own name lead to this machine is of one origin with its requests, and gets nothing for that."""
+    browser = await web.browser()
+    host = host.format(port=web.root_url.rpartition(":")[2])
+    for headers in ({"Host": host, "Origin": f"http://{host}"}, {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}):
+        assert (await browser.post("/login/credentials", headers=headers)).status == status
+    told = await browser.ask("POST", "/login/link", headers={"Host": host, "Origin": f"http://{host}"}, json={"code": web.service.links.make()})
+    assert told.status == (403 if status == 403 else 200)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://tc.example.com", 401), ("http://tc.example.com", 403), ("https://evil.example.com", 403), ("https://backend", 403)]
+)
+async def test_behind_a_proxy_the_origin_tells(database, clock, origin, status):
+    """Behind a proxy that gives the instance another Host, pages of the root URL are its own, and by https alone where that is https."""
+    async with running(database, clock, root_url="https://tc.example.com") as web:
+        browser = await web.browser()
+        told = await browser.post("/login/credentials", headers={"Host": "backend", "Origin": origin})
+        assert told.status == status

@@ -472,3 +472,20 @@ async def test_nothing_odd_breaks_it(web, caplog):
         told = await browser.ask("GET", "/login/session", headers={"Cookie": f"tcbox-session-1={odd}; {odd}"})
         assert told.status < 500
     assert "failed" not in caplog.text
+
+
+async def test_consent_takes_a_page_of_the_instance(web):
+    """With a sign-in that pages have bound to their secret, what is asked for is shown to pages alone, and consent is theirs alone to give."""
+    secret = "a page's own secret"
+    browser = await web.browser()
+    bound = {"code": web.service.links.make(), "page": hashlib.sha256(secret.encode()).hexdigest()}
+    assert (await browser.post("/login/link", json=bound)).status == 200
+    told = await browser.get(asking())
+    shown = told.values()["transactionID"]
+    place = f"/login/oauth/request?transaction_id={shown}"
+    assert (await browser.get(place)).status == 401
+    assert (await browser.ask("GET", place, headers={"X-Tcbox-Page": secret})).body["tool"] == "tool"
+    form = {"transaction_id": shown, "scope": "queue:a"}
+    refused = await browser.post("/login/oauth/authorize/decision", data=form)
+    assert (refused.status, refused.location) == (302, "/third-party")
+    assert "code" in (await browser.post("/login/oauth/authorize/decision", data={**form, "page": secret})).values()

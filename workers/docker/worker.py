@@ -11,8 +11,8 @@ from typing import Any
 
 from tcbox import clock as clocks
 from tcbox import ids
-from tcbox.workers import certificates, lifecycle
-from tcbox.workers.docker import leftovers, payload, room
+from tcbox.workers import certificates, lifecycle, room
+from tcbox.workers.docker import leftovers, payload
 from tcbox.workers.docker.caches import Caches
 from tcbox.workers.docker.devices import Devices
 from tcbox.workers.docker.engine import Engine

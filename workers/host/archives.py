@@ -1,64 +1,204 @@
-"""Unpacks what mounts bring: archives into folders, compressed files into files. All of it blocks."""
+"""Unpacks what mounts bring: archives into folders, compressed files into files. All of it blocks.
+
+What the standard library and zstandard cannot do is done by programs of the machine, where they are.
+"""
 
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
+import io
 import lzma
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
+
+from tcbox.workers.host import lzip
+
+_CHUNK = 1024 * 1024
 
 
 class CannotUnpack(Exception):
     """The content is not what its format says, or cannot be written; the message says why."""
 
 
+class _Chunks(io.RawIOBase):
+    """A file to read of what an iterator gives."""
+
+    def __init__(self, chunks: Iterator[bytes], source: IO[bytes]) -> None:
+        self._chunks, self._source, self._left = chunks, source, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = memoryview(chunk)
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
 def _zstd(path: Path) -> IO[bytes]:
     import zstandard
 
-    return zstandard.ZstdDecompressor().stream_reader(path.open("rb"), closefd=True, read_across_frames=True)
+    return _streamed(path, zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj)
 
 
-_READERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {"bz2": bz2.open, "gz": gzip.open, "xz": lzma.open, "zst": _zstd}
-FILE_FORMATS = tuple(_READERS)
-ARCHIVE_FORMATS = ("tar", *(f"tar.{name}" for name in _READERS), "zip")
+def _zlib(path: Path) -> IO[bytes]:
+    return _streamed(path, zlib.decompressobj)
+
+
+def _lzip(path: Path) -> IO[bytes]:
+    source = path.open("rb")
+    return io.BufferedReader(_Chunks(lzip.read(source), source), _CHUNK)
+
+
+def _streamed(path: Path, decoder: Callable[[], Any]) -> IO[bytes]:
+    """What one stream after another holds; one that ends too early is an error, which not every reader makes of it."""
+
+    def chunks() -> Iterator[bytes]:
+        data = source.read(_CHUNK)
+        while data:
+            stream = decoder()
+            while not stream.eof:
+                if not data:
+                    raise ValueError("it ends too early")
+                yield stream.decompress(data)
+                data = b"" if stream.eof else source.read(_CHUNK)
+            data = stream.unused_data or source.read(_CHUNK)
+
+    source = path.open("rb")
+    return io.BufferedReader(_Chunks(chunks(), source), _CHUNK)
+
+
+@contextlib.contextmanager
+def _piped(path: Path, form: str) -> Iterator[IO[bytes]]:
+    """What a program of the machine makes of a file."""
+    argv = program(_FILTERS[form])
+    if argv is None:
+        raise CannotUnpack(f"no program is here that unpacks {form}: install {_one_of(_FILTERS[form])}")
+    with path.open("rb") as source, tempfile.TemporaryFile() as said, subprocess.Popen(argv, stdin=source, stdout=subprocess.PIPE, stderr=said) as process:  # noqa: S603 - a table's
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+            process.stdout.read(1)  # a reader may stop before the end, and the program's word still counts
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.stdout.close()
+        if process.wait():
+            said.seek(0)
+            raise CannotUnpack(f"{argv[0]}: {said.read(2000).decode(errors='replace').strip() or f'exit code {process.returncode}'}")
+
+
+_READERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {
+    "bz2": bz2.open, "gz": gzip.open, "lz": _lzip, "xz": lzma.open, "zst": _zstd, "zz": _zlib,
+}  # fmt: skip
+_FILTERS = {
+    "br": (("brotli", "-dc"),),
+    "lz4": (("lz4", "-dc"),),
+    "mz": (("mz", "d", "-c", "-"), ("mz", "d", "-c")),
+    "sz": (("snzip", "-dc"), ("szip", "-dc")),
+}
+"""Programs that unpack standard input to standard output."""
+_SEVEN = ("x", "-y", "-bd", "-o{folder}", "{source}")
+_SEVENS = (("7zz", *_SEVEN), ("7z", *_SEVEN), ("7za", *_SEVEN))
+_BSDTAR = ("bsdtar", "-xf", "{source}", "-C", "{folder}")
+_EXTRACTORS = {
+    "7z": (*_SEVENS, _BSDTAR),
+    "rar": (("unrar", "x", "-y", "-idq", "{source}", "{folder}/"), _BSDTAR, ("unar", "-f", "-q", "-D", "-o", "{folder}", "{source}"), *_SEVENS[:2]),
+}
+"""Programs that unpack an archive into a folder."""
+FILE_FORMATS = tuple(sorted((*_READERS, *_FILTERS)))
+ARCHIVE_FORMATS = tuple(sorted(("tar", *(f"tar.{name}" for name in FILE_FORMATS), "zip", *_EXTRACTORS)))
+
+
+def program(choices: tuple[tuple[str, ...], ...]) -> list[str] | None:
+    """The first of some commands whose program is on this machine."""
+    return next((list(argv) for argv in choices if shutil.which(argv[0])), None)
+
+
+def missing(form: str) -> str:
+    """What must be installed before a format can be unpacked here; empty when nothing must."""
+    choices = _EXTRACTORS.get(form) or _FILTERS.get(form.removeprefix("tar."))
+    return "" if choices is None or program(choices) else _one_of(choices)
+
+
+def _one_of(choices: tuple[tuple[str, ...], ...]) -> str:
+    names = list(dict.fromkeys(argv[0] for argv in choices))
+    return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+
+
+def _open(source: Path, form: str) -> AbstractContextManager[Any]:
+    return _READERS[form](source) if form in _READERS else _piped(source, form)
 
 
 def decompress(source: Path, form: str, target: Path) -> None:
     """Write the file that a compressed one holds.
 
-    Raises CannotUnpack.
+    Raises CannotUnpack, or OSError when the disk is full.
     """
-    try:
-        with _READERS[form](source) as packed, target.open("wb") as out:
-            shutil.copyfileobj(packed, out, 1024 * 1024)
-    except Exception as error:
-        raise CannotUnpack(f"it is not a {form} file that can be unpacked: {error}") from error
+    with _faults(f"{form} file"), _open(source, form) as packed, target.open("wb") as out:
+        shutil.copyfileobj(packed, out, _CHUNK)
 
 
 def unpack(source: Path, form: str, folder: Path) -> None:
     """Write all that an archive holds below a folder; entries that point outside are refused.
 
-    Raises CannotUnpack.
+    Raises CannotUnpack, or OSError when the disk is full.
     """
-    try:
+    with _faults(f"{form} archive"):
         if form == "zip":
             _unzip(source, folder)
         elif form == "tar":
             with tarfile.open(source, "r:") as archive:
                 archive.extractall(folder, filter="tar")
+        elif form in _EXTRACTORS:
+            _extract(source, form, folder)
         else:
-            with _READERS[form.removeprefix("tar.")](source) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
+            with _open(source, form.removeprefix("tar.")) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
                 archive.extractall(folder, filter="tar")
+
+
+@contextlib.contextmanager
+def _faults(what: str) -> Iterator[None]:
+    try:
+        yield
+    except CannotUnpack as error:
+        raise CannotUnpack(f"it is not a {what} that can be unpacked: {error}") from error
     except Exception as error:
-        raise CannotUnpack(f"it is not a {form} archive that can be unpacked: {error}") from error
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile) and error.errno is not None:
+            raise
+        raise CannotUnpack(f"it is not a {what} that can be unpacked: {error}") from error
+
+
+def _extract(source: Path, form: str, folder: Path) -> None:
+    argv = program(_EXTRACTORS[form])
+    if argv is None:
+        raise CannotUnpack(f"no program is here that unpacks {form}: install {_one_of(_EXTRACTORS[form])}")
+    filled = [part.format(source=source, folder=folder) for part in argv]
+    done = subprocess.run(filled, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)  # noqa: S603 - a table's
+    if done.returncode:
+        raise CannotUnpack(f"{argv[0]}: {done.stdout[-2000:].decode(errors='replace').strip() or f'exit code {done.returncode}'}")
 
 
 def _unzip(source: Path, folder: Path) -> None:

@@ -83,6 +83,15 @@ class Caches:
             for entry in self._folder.glob("*/.*"):
                 lifecycle.remove(entry)
 
+    def drop_oldest(self) -> bool:
+        """Remove the cache that was used longest ago, of those that no task has; says whether there was one. Blocking."""
+        if not self._folder.is_dir():
+            return False
+        found = [(entry.stat().st_mtime, entry) for entry in self._folder.glob("*/*") if not entry.name.startswith(".")]
+        if found:
+            lifecycle.remove(min(found)[1])
+        return bool(found)
+
     def _home(self, name: str) -> Path:
         return self._folder / hashlib.sha256(name.encode()).hexdigest()[:32]
 

@@ -33,6 +33,8 @@ class Contents:
         self._locks: dict[str, asyncio.Lock] = {}
         self._used: Counter[Path] = Counter()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in folder.glob("*.part"):  # of a worker that was killed
+            part.unlink()
 
     @contextlib.asynccontextmanager
     async def file(self, content: dict[str, Any], run: Run, log: TaskLog) -> AsyncIterator[Path]:
@@ -65,16 +67,20 @@ class Contents:
         finally:
             self._used[path] -= 1
 
-    def _evict(self) -> None:
+    def _evict(self, most: int = _KEPT_BYTES) -> None:
         """Remove what was used longest ago, down to what may be kept, but nothing that is in use."""
         files = sorted(((file.stat(), file) for file in self._folder.iterdir() if len(file.name) == _NAME), key=lambda each: each[0].st_mtime)
         size = sum(stat.st_size for stat, _ in files)
         for stat, file in files:
-            if size <= _KEPT_BYTES:
+            if size <= most:
                 return
             if not self._used[file]:
                 file.unlink()
                 size -= stat.st_size
+
+    def clear(self) -> None:
+        """Remove all that is not in use, to make room."""
+        self._evict(0)
 
     async def _source(self, content: dict[str, Any], run: Run) -> tuple[str, str, Any, Any]:
         """The content's key, what it is in words, and what fetches it, or checks that the run may have what was fetched."""
@@ -100,8 +106,11 @@ class Contents:
         log.say(f"[mounts] Fetching {what}")
         try:
             digest = await fetch(part)
-        except downloads.DownloadError as error:
-            raise outcomes.failed(f"[mounts] {error}") from error
+        except BaseException as error:
+            part.unlink(missing_ok=True)
+            if isinstance(error, downloads.DownloadError):
+                raise outcomes.failed(f"[mounts] {error}") from error
+            raise
         log.say(f"[mounts] Fetched {os.path.getsize(part)} bytes with SHA-256 {digest}")
         if sha256 is not None and digest != sha256:
             part.unlink()

@@ -92,6 +92,8 @@ class _Task:
     def _obey(self, order: dict) -> None:  # type: ignore[type-arg]
         if "argv" in order:
             self._start(order)
+        elif "who" in order:
+            self._tell({"pid": os.getpid()})
         else:
             self._tell({"left": self._end()})
 
@@ -158,7 +160,7 @@ def _become(order: dict, tell: int) -> None:  # type: ignore[type-arg]
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         _prctl(_SET_PDEATHSIG, signal.SIGKILL)
-        output = os.open(order["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        output = _terminal(order["terminal"]) if "terminal" in order else os.open(order["output"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(order["folder"])
@@ -171,6 +173,18 @@ def _become(order: dict, tell: int) -> None:  # type: ignore[type-arg]
         os.write(tell, (reason or "it cannot be run").encode())
     finally:
         os._exit(127)
+
+
+def _terminal(name: str) -> int:
+    """The terminal of that name, now the process's own, and its standard input."""
+    terminal = os.open(name, os.O_RDWR)
+    if not _LINUX:  # there the first terminal that is opened becomes the session's
+        import fcntl
+        import termios
+
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    os.dup2(terminal, 0)
+    return terminal
 
 
 def _below(root: int) -> list[int]:

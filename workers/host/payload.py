@@ -1,22 +1,29 @@
-"""A generic-worker payload, checked and read."""
+"""A generic-worker payload, checked and read; and a docker-worker payload, translated into one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tcbox import clock as clocks
 from tcbox.workers import files, outcomes, payloads
+from tcbox.workers.host import d2g
 from tcbox.workers.lifecycle import LogNames
 
+_SCHEMA = "multiuser_posix.json#/oneOf/"
 _REFUSED = {
-    "interactive": "a shell in the running task",
     "loopbackAudio": "a loopback sound device",
     "loopbackVideo": "a loopback video device",
 }
+_WINDOWS = {
+    "features": {"hideCmdWindow": "windows of commands", "runAsAdministrator": "administrators that commands run as"},
+    "": {"rdpInfo": "remote desktops"},
+}
+"""What only workers on Windows have, by where in the payload it is."""
+ADDITIONAL = "chain-of-trust-additional-data.json"
+"""Where a task puts what is to stand in its certificate besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,11 @@ class Payload:
 
     Attributes:
         max_run_time: in seconds.
+        bridge: the proxy is to be reached from containers.
+        monitor: the machine's memory is watched; `measured`: what the task's processes use becomes an artifact.
         retry, purge_caches: exit codes.
+        scopes: what the task needs besides the scopes of its caches; of each tuple one is enough.
+        docker: the payload was made for containers.
     """
 
     command: list[list[str]]
@@ -35,56 +46,115 @@ class Payload:
     mounts: list[dict[str, Any]]
     log_names: LogNames
     proxy: bool
+    bridge: bool
+    interactive: bool
+    trust: bool
+    monitor: bool
+    measured: bool
+    without_effect: tuple[str, ...]
     retry: frozenset[int]
     purge_caches: frozenset[int]
+    scopes: tuple[tuple[str, ...], ...]
+    docker: d2g.Translation | None
 
 
-def read(task: Mapping[str, Any], *, longest: int) -> Payload:
+def read(task: Mapping[str, Any], *, longest: int, queue: str = "", groups: frozenset[str] = frozenset(), containers: str = "", kvm: bool = False) -> Payload:
     """Read a task's payload.
 
     Args:
         longest: the longest maxRunTime allowed, in seconds.
+        queue: the task queue that it was claimed from.
+        groups: names of the groups that the worker's own user is in.
+        containers: why no payload for containers can be run; empty when they can.
+        kvm: the machine has /dev/kvm.
 
     Raises RunEnded(malformed-payload) with all that is wrong.
     """
     body = task["payload"]
     if "image" in body:
-        raise outcomes.malformed("The payload names an image, which processes do not have: send the task to a queue that is served by a docker worker.")
-    given = payloads.checked("generic-worker", "insecure_posix.json#/oneOf/0", body)
-    features = given.get("features", {})
-    faults = [*_unsupported(given, features), *_times(task, given, longest), *_names(given)]
+        if containers:
+            raise outcomes.malformed(f"The payload names an image, which needs a container. {containers}")
+        asked = payloads.checked("generic-worker", f"{_SCHEMA}1", body)
+        translation, needed = d2g.translate(asked), d2g.scopes(asked, queue)
+        given = payloads.checked("generic-worker", f"{_SCHEMA}0", {"command": [["docker"]], **translation.payload})
+        faults = [*d2g.faults(asked, kvm=kvm), *_times(task, given, longest, named=True), *_names(given)]
+    else:
+        translation, given = None, _posix(body)
+        needed = [(f"generic-worker:os-group:{queue}/{group}",) for group in given.get("osGroups", ())]
+        if given.get("features", {}).get("runTaskAsCurrentUser"):
+            needed.append((f"generic-worker:run-task-as-current-user:{queue}",))
+        faults = [*_unsupported(given, groups, containers), *_times(task, given, longest), *_names(given)]
     if faults:
         raise outcomes.malformed("The task's payload asks for what this worker does not do:\n" + "\n".join(f"- {fault}" for fault in faults))
-    logs, exits = given.get("logs", {}), given.get("onExitStatus", {})
-    backing = logs.get("backing", "public/logs/live_backing.log") if features.get("backingLog", True) else None
+    features, logs, exits = given.get("features", {}), given.get("logs", {}), given.get("onExitStatus", {})
     return Payload(
         command=given["command"],
         env=given.get("env", {}),
         max_run_time=given["maxRunTime"],
         artifacts=given.get("artifacts", []),
         mounts=given.get("mounts", []),
-        log_names=LogNames(logs.get("live", "public/logs/live.log") if features.get("liveLog", True) else None, backing),
+        log_names=LogNames(
+            logs.get("live", "public/logs/live.log") if features.get("liveLog", True) else None,
+            logs.get("backing", "public/logs/live_backing.log") if features.get("backingLog", True) else None,
+        ),
         proxy=features.get("taskclusterProxy", False),
+        bridge=given.get("taskclusterProxyInterface") == "docker-bridge",
+        interactive=features.get("interactive", False),
+        trust=features.get("chainOfTrust", False),
+        monitor=features.get("resourceMonitor", True),
+        measured=body.get("features", {}).get("resourceMonitor", False) and translation is None,
+        without_effect=("supersederUrl",) if "supersederUrl" in given else (),
         retry=frozenset(exits.get("retry", ())),
         purge_caches=frozenset(exits.get("purgeCaches", ())),
+        scopes=tuple(needed),
+        docker=translation,
     )
 
 
-def _unsupported(given: Mapping[str, Any], features: Mapping[str, Any]) -> list[str]:
+def _posix(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload in the form of workers that are not on Windows, defaults filled in.
+
+    Raises RunEnded(malformed-payload) with every fault.
+    """
+    faults, rest = [], dict(body)
+    for place, names in _WINDOWS.items():
+        part = rest.get(place) if place else rest
+        if isinstance(part, dict):
+            faults += [
+                f"- payload.{f'{place}.' if place else ''}{name}: {what} are had on Windows only: leave it out" for name, what in names.items() if name in part
+            ]
+            kept = {name: value for name, value in part.items() if name not in names}
+            rest = {**rest, place: kept} if place else kept
+    try:
+        given: dict[str, Any] = payloads.checked("generic-worker", f"{_SCHEMA}0", rest)
+    except outcomes.RunEnded as error:
+        raise outcomes.malformed("\n".join((error.outcome.message, *faults))) from error
+    if faults:
+        raise outcomes.malformed("\n".join(("The task's payload asks for what this worker does not do:", *faults)))
+    return given
+
+
+def _unsupported(given: Mapping[str, Any], groups: frozenset[str], containers: str) -> list[str]:
+    features = given.get("features", {})
     faults = [f"payload.features.{name}: {what} is not to be had here: leave it out" for name, what in _REFUSED.items() if features.get(name)]
-    if given.get("osGroups"):
-        faults.append("payload.osGroups: tasks run as the worker's own user, whose groups cannot be changed: leave it out")
-    if given.get("taskclusterProxyInterface", "localhost") != "localhost":
-        faults.append("payload.taskclusterProxyInterface: the proxy listens on localhost only: leave it out")
+    if features.get("chainOfTrust") and features.get("runTaskAsCurrentUser"):
+        faults.append("payload.features.chainOfTrust: a task that runs as the worker's user on purpose cannot be vouched for: leave one of the two out")
+    strange = [group for group in given.get("osGroups", ()) if group not in groups]
+    if strange:
+        allowed = f"only {', '.join(sorted(groups))} can be asked for" if groups else "leave it out"
+        faults.append(f"payload.osGroups: tasks run as the worker's own user, who is not in {', '.join(strange)}: {allowed}")
+    if given.get("taskclusterProxyInterface") == "docker-bridge" and features.get("taskclusterProxy") and containers:
+        faults.append(f"payload.taskclusterProxyInterface: the proxy can listen on localhost only: leave it out. {containers}")
     return faults
 
 
-def _times(task: Mapping[str, Any], given: Mapping[str, Any], longest: int) -> list[str]:
+def _times(task: Mapping[str, Any], given: Mapping[str, Any], longest: int, *, named: bool = False) -> list[str]:
     faults = []
     if given["maxRunTime"] > longest:
         faults.append(f"payload.maxRunTime: {given['maxRunTime']} seconds is more than the {longest} that this worker allows")
     for index, each in enumerate(given.get("artifacts", [])):
-        faults += expiry_faults(task, f"payload.artifacts[{index}].expires", each.get("expires"))
+        where = f"payload.artifacts[{each['name']!r}].expires" if named else f"payload.artifacts[{index}].expires"
+        faults += expiry_faults(task, where, each.get("expires"))
     return faults
 
 
@@ -108,10 +178,13 @@ def _names(given: Mapping[str, Any]) -> list[str]:
         if name in seen:
             faults.append(f"payload.artifacts[{index}]: another artifact has the name {name!r} already")
         seen.add(name)
+    logs, features = given.get("logs", {}), given.get("features", {})
+    if "live" in logs and logs["live"] == logs.get("backing") and features.get("liveLog", True) and features.get("backingLog", True):
+        faults.append(f"payload.logs: the live log and the whole log cannot both be {logs['live']!r}")
     return faults
 
 
-def wanted(payload: Payload, folder: Path) -> list[files.Wanted]:
+def wanted(payload: Payload, folder: str) -> list[files.Wanted]:
     """The payload's artifacts, with paths below the task's folder."""
     return [
         files.Wanted(

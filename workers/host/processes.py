@@ -87,15 +87,24 @@ class Group:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
-    async def run(self, argv: list[str], *, folder: Path, env: dict[str, str], output: Path) -> Exit:
-        """Run a command to its end, its output appended to a file; processes that it leaves behind go on.
+    async def run(self, argv: list[str], *, folder: Path, env: dict[str, str], output: Path | None = None, terminal: str = "") -> Exit:
+        """Run a command to its end, its output appended to a file, or on a terminal of that name; processes that it leaves behind go on.
 
         Raises CannotStart, or KeeperGone.
         """
-        reply = await self._ask({"argv": argv, "folder": str(folder), "env": env, "output": str(output)})
+        where = {"terminal": terminal} if terminal else {"output": str(output)}
+        reply = await self._ask({"argv": argv, "folder": str(folder), "env": env, **where})
         if "fault" in reply:
             raise CannotStart(reply["fault"])
         return Exit(reply["code"], reply["user"], reply["system"])
+
+    async def root(self) -> int:
+        """The process that all processes of the group are below; to be asked while no command runs.
+
+        Raises KeeperGone.
+        """
+        reply = await self._ask({"who": True})
+        return int(reply["pid"])
 
     async def close(self) -> None:
         """End all processes of the group; returns when they are gone."""

@@ -53,8 +53,8 @@ class Rendering:
             details=details, body=body, seed=str(uuid.uuid4()), now=clocks.to_wire(self._clock.now()),
         )  # fmt: skip
         try:
-            async with self._renderer.session() as session:
-                graph = await self._configs.compile(session, await self._configs.load(session, payload["body"]), trigger)
+            config = await self._configs.load(self._renderer, payload["body"])
+            graph = await self._configs.compile(self._renderer, config, trigger)
         except ConfigInvalid as error:
             raise errors.InputError("{reason}", reason=str(error)) from None
         return {"tasks": graph.tasks, "scopes": graph.scopes}

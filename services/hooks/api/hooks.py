@@ -10,10 +10,11 @@ from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.api import Call, Encoded
 from tcbox.runtime.alarm import Alarm
+from tcbox.sandbox import Fault
 from tcbox.services.hooks import cron, model
 from tcbox.services.hooks.declarations import api
 from tcbox.services.hooks.model import Definition, Name
-from tcbox.services.hooks.sandbox import Fault, Sandbox
+from tcbox.services.hooks.sandbox import Sandbox
 from tcbox.services.hooks.store import Store
 
 _MODIFY = {"AllOf": ["hooks:modify-hook:<hookGroupId>/<hookId>", "assume:hook-id:<hookGroupId>/<hookId>"]}

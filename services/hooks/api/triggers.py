@@ -7,12 +7,13 @@ from typing import Any
 
 from tcbox import errors, ids
 from tcbox.api import Call
+from tcbox.sandbox import Fault
 from tcbox.services.hooks import model
 from tcbox.services.hooks.api.hooks import existing, no_such
 from tcbox.services.hooks.declarations import api
 from tcbox.services.hooks.firing import Firings
 from tcbox.services.hooks.model import Hook, Name
-from tcbox.services.hooks.sandbox import Fault, Sandbox
+from tcbox.services.hooks.sandbox import Sandbox
 from tcbox.services.hooks.store import Store
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tcbox import clock as clocks
 from tcbox.services.notify.channels import Unreachable
 from tcbox.services.notify.model import Delivery
+from tcbox.services.notify.sandbox import Sandbox
 
 
 class Folder:
@@ -18,10 +19,11 @@ class Folder:
         keep: how many; older ones are removed.
     """
 
-    def __init__(self, folder: Path, source: str, clock: clocks.Clock, *, keep: int) -> None:
+    def __init__(self, folder: Path, source: str, clock: clocks.Clock, sandbox: Sandbox, *, keep: int) -> None:
         self._folder = folder
         self._source = source
         self._clock = clock
+        self._sandbox = sandbox
         self._keep = keep
         self._lock = asyncio.Lock()
         self.server = str(folder)
@@ -30,7 +32,7 @@ class Folder:
         """Write the file, whole or not at all."""
         from tcbox.services.notify import mail  # e-mail is much to import, and a start need not wait for it
 
-        message = await mail.build(delivery, self._source, self._clock.now())
+        message = await mail.build(delivery, self._source, self._clock.now(), self._sandbox)
         moment = clocks.to_wire(delivery.accepted).replace(":", "").replace("-", "")
         try:
             async with self._lock:

@@ -11,6 +11,7 @@ from tcbox import clock as clocks
 from tcbox.services.notify import mail
 from tcbox.services.notify.channels import SECONDS, Later, Refused, Rejected, Undelivered, Unreachable, said
 from tcbox.services.notify.model import Delivery
+from tcbox.services.notify.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTPResponseException
@@ -40,9 +41,10 @@ class Settings:
 class Smtp:
     """Sends mails, each over a connection of its own."""
 
-    def __init__(self, settings: Settings, clock: clocks.Clock) -> None:
+    def __init__(self, settings: Settings, clock: clocks.Clock, sandbox: Sandbox) -> None:
         self._settings = settings
         self._clock = clock
+        self._sandbox = sandbox
         self._tls: ssl.SSLContext | None = None
         self.server = f"{settings.host}:{settings.port}"
 
@@ -51,7 +53,7 @@ class Smtp:
         import aiosmtplib
 
         chosen = self._settings
-        message = await mail.build(delivery, chosen.source, self._clock.now())
+        message = await mail.build(delivery, chosen.source, self._clock.now(), self._sandbox)
         try:
             await aiosmtplib.send(
                 message, recipients=[delivery.notification.address], hostname=chosen.host, port=chosen.port,

@@ -10,13 +10,18 @@ from typing import IO, Any
 
 import msgspec
 
+from tcbox import errors
 from tcbox.services.web_server.profiles import skeleton
 
 NAMES = ("public/logs/live.log", "public/logs/live_backing.log")
 """The artifacts that may hold a log, in the order in which they are tried."""
+MOST_LINES = 1_000_000
+"""Lines of a log that is made a profile of; each takes some hundred bytes of memory meanwhile."""
 
 _LINE = re.compile(r"\s*\[(?P<component>\w+)(?::\w+)?\s*(?P<time>[\d\-T:.Z+]+)\]\s*(?P<message>.*)")
 _AGAIN = re.compile(r"\s*\[[\d\-T:.Z+ ]+\]\s*")
+_HEAD = 200
+"""Characters at the beginning of a line that may say its time."""
 _UNTIMED = "no timestamp"
 _ROW = skeleton.marker_schema("LiveLogRow", "message", ("startTime", "Start time", "string"), ("message", "Log Message", "unique-string"))
 _TASK = skeleton.marker_schema(
@@ -46,7 +51,7 @@ class LogProfile:
         """Take the next line; one without a time has that of the line before, or, at the beginning, of the first that has one."""
         if not line.strip():
             return
-        found = _LINE.match(line)
+        found = _LINE.match(line[:_HEAD])  # the expression takes time by the square of what it is given
         time = _time(found["time"]) if found is not None else None
         if found is not None and time is not None:
             if self._begins is None:
@@ -55,7 +60,9 @@ class LogProfile:
                     self._mark(_UNTIMED, time, before)
                 self._waiting.clear()
             self._last = time
-            self._mark(found["component"], time, _AGAIN.sub("", found["message"], count=1) if _AGAIN.match(found["message"]) else found["message"])
+            message = line[found.start("message") :]
+            again = _AGAIN.match(message)
+            self._mark(found["component"], time, message if again is None else message[again.end() :])
         elif self._begins is None:
             self._waiting.append(line)
         else:
@@ -90,7 +97,9 @@ class LogProfile:
 def packed(task_id: str, task: dict[str, Any], root_url: str, log: IO[bytes]) -> bytes:
     """The profile of a log as JSON, compressed by gzip. It may take seconds, so run it in a thread."""
     made = LogProfile(task_id, task, root_url)
-    for line in _lines(log):
+    for count, line in enumerate(_lines(log)):
+        if count >= MOST_LINES:
+            raise errors.InputTooLarge("The log has more than {most} lines, and no profile is made of a longer one.", most=MOST_LINES)
         made.add(line)
     return gzip.compress(msgspec.json.encode(made.finish()), compresslevel=5, mtime=0)
 

@@ -7,6 +7,7 @@ headers `Origin` and `Sec-Fetch-Site`, not by SameSite.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -30,11 +31,16 @@ class Door:
         self._https = parts.scheme == "https"
 
     def is_own(self, request: web.BaseRequest) -> bool:
-        """Whether a request comes from a page of the instance itself, or from no page at all."""
+        """Whether a request comes from a page of the instance itself, or from no page at all.
+
+        A page from elsewhere can have a name of its own lead here, and be of one origin with what it asks then.
+        """
         origin = request.headers.get("Origin")
         if origin is not None:
             scheme, _, host = origin.lower().partition("://")
-            return scheme in ("http", "https") and host in (request.host.lower(), self.host)
+            if host == self.host:  # whatever a proxy between makes of the Host
+                return scheme == "https" or (scheme == "http" and not self._https)  # a page by plain HTTP may be of whoever is on the way
+            return scheme in ("http", "https") and host == request.host.lower() and _fixed(host)
         return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
 
     def at_root(self, request: web.BaseRequest) -> bool:
@@ -65,6 +71,15 @@ class Door:
         if self._secure(request):
             return f"__Host-tcbox-{name}"
         return f"tcbox-{name}-{request.host.rpartition(':')[2] if ':' in request.host else '80'}"
+
+
+def _fixed(host: str) -> bool:
+    """Whether a Host is none that a stranger can have lead here: an address, or localhost."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def within(path: str) -> str:

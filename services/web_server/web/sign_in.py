@@ -12,7 +12,7 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import errors, log
 from tcbox.credentials.sealed import Sealer, SealError
-from tcbox.services.web_server import identities, links
+from tcbox.services.web_server import identities, links, pages
 from tcbox.services.web_server.github import Github, SignInError
 from tcbox.services.web_server.issuing import Issuer, NoUserError
 from tcbox.services.web_server.links import Links
@@ -39,6 +39,7 @@ class _Leaving(msgspec.Struct):
     verifier: str
     after: str
     expires: int
+    page: str = ""
 
 
 class SignIn:
@@ -69,6 +70,16 @@ class SignIn:
         found = await self._sessions.find(self._door.cookie(request, SESSION))
         return found if found is not None and found.stamp == self._issuer.stamp(found.identity) else None
 
+    async def of_page(self, request: web.BaseRequest, shown: str | None = None) -> Session | None:
+        """Who is signed in, if it is a page of the instance that asks, and not whoever else has got hold of the cookie.
+
+        Args:
+            shown: what the page shows; in a header when it is not given.
+        """
+        cookie = self._door.cookie(request, SESSION)
+        secret = request.headers.get(pages.HEADER, "") if shown is None else shown
+        return await self.session(request) if pages.holds(cookie, secret) else None
+
     async def tell(self, request: web.BaseRequest) -> web.Response:
         """GET session: who is signed in, and how one can sign in."""
         if not self._door.is_own(request):
@@ -88,15 +99,16 @@ class SignIn:
                 "Open it there, or set services.web_server.links: anywhere."
             )
             return replies.refusal(403, "NotLocal", message)
-        if not await self._links.use(_code(await replies.body(request))):
+        given = _texts(await replies.body(request))
+        if not await self._links.use(given.get("code", "")):
             return replies.refusal(403, "LinkUsed", "This link was used before, or is older than 10 minutes. 'tcbox ui' prints a new one.")
-        return await self._signed_in(request, self._owner, "link")
+        return await self._signed_in(request, self._owner, "link", page=given.get("page", ""))
 
     async def credentials(self, request: web.BaseRequest) -> web.Response:
         """POST credentials: temporary credentials for whoever is signed in."""
         if not self._door.is_own(request):
             return _foreign()
-        session = await self.session(request)
+        session = await self.of_page(request)
         if session is None:
             return replies.refusal(401, "NotSignedIn", "Nobody is signed in, or the sign-in has ended: sign in again.")
         try:
@@ -129,7 +141,10 @@ class SignIn:
         after = within(request.query.get("next", "/"))
         if not self._door.at_root(request) and "again" not in request.query:
             return replies.redirect(f"{self._door.root_url}/login/github?{urlencode({'next': after, 'again': '1'})}")  # GitHub sends back there
-        leaving = _Leaving(token(), token(), after, self._clock.now() + PATIENCE)
+        page = request.query.get("page", "")
+        if page and not self._door.is_own(request):  # a page from elsewhere, which knows the secret to this
+            return replies.page(403, "Not from here", "This way to sign in was prepared by a page of another site. Begin at the start page.")
+        leaving = _Leaving(token(), token(), after, self._clock.now() + PATIENCE, page)
         response = replies.redirect(github.authorize_url(self._callback, leaving.state, leaving.verifier))
         sealed = self._sealer.seal(msgspec.json.encode(leaving), context=_SEALED_FOR)
         self._door.set_cookie(request, response, GITHUB, base64.urlsafe_b64encode(sealed).decode(), PATIENCE)
@@ -159,7 +174,7 @@ class SignIn:
         except errors.ApiError as error:
             _log.warning("nobody could sign in by GitHub", extra={"reason": str(error)})
             return _failed(503, str(error))
-        return await self._signed_in(request, user.identity, "github", leaving.after)
+        return await self._signed_in(request, user.identity, "github", leaving.after, page=leaving.page)
 
     def _opened(self, cookie: str) -> _Leaving | None:
         try:
@@ -169,8 +184,9 @@ class SignIn:
             return None
         return leaving if leaving.expires > self._clock.now() else None
 
-    async def _signed_in(self, request: web.BaseRequest, identity: str, by: str, after: str = "") -> web.Response:
-        shown, session = await self._sessions.begin(identity, stamp=self._issuer.stamp(identity), before=self._door.cookie(request, SESSION))
+    async def _signed_in(self, request: web.BaseRequest, identity: str, by: str, after: str = "", page: str = "") -> web.Response:
+        before = self._door.cookie(request, SESSION)
+        shown, session = await self._sessions.begin(identity, stamp=self._issuer.stamp(identity), before=before, page=page)
         _log.info("signed in", extra={"identity": identity, "by": by, "from": request.remote or ""})
         response = replies.redirect(after, 303) if after else replies.json({"session": _shown(session)})
         self._door.set_cookie(request, response, SESSION, shown, session.expires - session.created)
@@ -187,16 +203,21 @@ def _shown(session: Session | None) -> dict[str, Any] | None:
     return {"clientId": session.identity, "expires": clocks.to_wire(session.expires), "clientPrefix": identities.client_prefix(session.identity)}
 
 
-def _code(body: bytes) -> str:
+def _texts(body: bytes) -> dict[str, str]:
+    """A JSON object's texts; nothing of what is none."""
     try:
-        code = msgspec.json.decode(body)["code"]
-    except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
-        return ""
-    return code if isinstance(code, str) else ""
+        given = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return {name: value for name, value in given.items() if isinstance(value, str)} if isinstance(given, dict) else {}
 
 
 def _foreign() -> web.Response:
-    return replies.refusal(403, "ForeignOrigin", "This may be asked only by pages of the instance itself, and the request came from another.")
+    return replies.refusal(
+        403,
+        "ForeignOrigin",
+        "This may be asked only by pages of the instance itself, at its root URL, and the request came from another. Open the instance there.",
+    )
 
 
 def _failed(status: int, text: str) -> web.Response:

@@ -78,7 +78,7 @@ class ThirdParty:
 
     async def question(self, request: web.BaseRequest) -> web.Response:
         """GET oauth/request: what the page that asks for consent has to show."""
-        session = await self._sign_in.session(request)
+        session = await self._sign_in.of_page(request)
         if not self._door.is_own(request) or session is None:
             return replies.refusal(401, "NotSignedIn", "Sign in to see what is asked for.")
         asked = await self._grants.question(request.query.get("transaction_id", ""), session.key)
@@ -101,13 +101,13 @@ class ThirdParty:
         """POST oauth/authorize/decision: the user has answered."""
         if not self._door.is_own(request):
             return replies.explained(request, 403, "access_denied", "This answer came from a page of another site, so it does not count.")
-        session = await self._sign_in.session(request)
-        if session is None:
-            return replies.redirect(PAGE)
         try:
             form = third_party.single(_form(await replies.body(request), request.headers.get("Content-Type", "")))
         except AuthorizationError as error:
             return replies.explained(request, 400, error.code, str(error))
+        session = await self._sign_in.of_page(request, form.get("page", ""))
+        if session is None:
+            return replies.redirect(PAGE)
         asked = await self._grants.answered(form.get("transaction_id", ""), session.key)
         if asked is None:
             message = "This request was answered, or is older than 10 minutes, or another user's: begin again at the tool that sent you here."

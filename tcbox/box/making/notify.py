@@ -10,6 +10,7 @@ from tcbox.services.notify import model
 from tcbox.services.notify.channels import Channel
 from tcbox.services.notify.model import Limits
 from tcbox.services.notify.outbox import Missing
+from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.service import Service
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -23,17 +24,18 @@ def make(shared: Shared) -> Service:
         count=chosen.max_message_count, window=chosen.max_message_time * clocks.SECOND, same=chosen.duplicate_time * clocks.SECOND,
         give_up=chosen.give_up_time * clocks.SECOND, denied=frozenset(chosen.email_denylist),
     )  # fmt: skip
+    sandbox = Sandbox()
     return Service(
-        database=shared.database, bus=shared.bus, clock=shared.clock, caller=shared.caller("notify"), channels=_channels(shared),
+        database=shared.database, bus=shared.bus, clock=shared.clock, caller=shared.caller("notify"), channels=_channels(shared, sandbox), sandbox=sandbox,
         root_url=shared.root_url, limits=limits, ignored=frozenset(chosen.ignore_reasons),
         registry=shared.registry, health=shared.supervisor.health("notify"),
     )  # fmt: skip
 
 
-def _channels(shared: Shared) -> dict[str, Channel | Missing]:
+def _channels(shared: Shared, sandbox: Sandbox) -> dict[str, Channel | Missing]:
     chosen = shared.settings.services.notify
     made: dict[str, Channel | Missing] = {
-        model.EMAIL: _email(shared, chosen.email),
+        model.EMAIL: _email(shared, chosen.email, sandbox),
         model.MATRIX: Missing("Matrix", "services.notify.matrix.base_url and access_token"),
         model.SLACK: Missing("Slack", "services.notify.slack.access_token"),
     }
@@ -48,7 +50,7 @@ def _channels(shared: Shared) -> dict[str, Channel | Missing]:
     return made
 
 
-def _email(shared: Shared, chosen: Email) -> Channel | Missing:
+def _email(shared: Shared, chosen: Email, sandbox: Sandbox) -> Channel | Missing:
     if chosen.host:
         from tcbox.services.notify.channels import smtp
 
@@ -56,9 +58,9 @@ def _email(shared: Shared, chosen: Email) -> Channel | Missing:
             host=chosen.host, port=chosen.port or _PORTS[chosen.tls], source=chosen.source, security=chosen.tls,
             user=chosen.user, password=text(chosen.password), certificates=chosen.certificates,
         )  # fmt: skip
-        return smtp.Smtp(settings, shared.clock)
+        return smtp.Smtp(settings, shared.clock, sandbox)
     if not chosen.keep or shared.apart:  # where processes have no folder in common
         return Missing("E-mail", "services.notify.email.host and source")
     from tcbox.services.notify.channels import folder
 
-    return folder.Folder(shared.folder.mail, chosen.source or _NOBODY, shared.clock, keep=chosen.keep)
+    return folder.Folder(shared.folder.mail, chosen.source or _NOBODY, shared.clock, sandbox, keep=chosen.keep)

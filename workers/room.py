@@ -33,12 +33,13 @@ class Room:
         told = False
         while (short := self._short()) is not None:
             if not told:
-                _LOG.warning("the disk is nearly full: no docker task is claimed", extra={"folder": str(short), "free": free(short), "wanted": self._floor})
+                text = "the disk is nearly full: no task is claimed until something is removed"
+                _LOG.warning(text, extra={"folder": str(short), "free": free(short), "wanted": self._floor})
                 told = True
             await self._clock.sleep(_LOOK_MS)
             await self._clear()
         if told:
-            _LOG.info("there is room on the disk again: docker tasks are claimed")
+            _LOG.info("there is room on the disk again: tasks are claimed")
 
     def _short(self) -> Path | None:
         return next((folder for folder in self._folders if free(folder) < self._floor), None)
