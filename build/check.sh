@@ -2,7 +2,7 @@
 # Lint, formatting, types, import contracts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build/venv.sh postgres,amqp,docker,aws,test,check
+build/venv.sh postgres,amqp,docker,aws,otel,test,check
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

@@ -2,7 +2,7 @@
 # Everything the tests need, then the tests. usage: build/test.sh [pytest arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build/venv.sh postgres,amqp,docker,aws,test
+build/venv.sh postgres,amqp,docker,aws,otel,test
 build/needs.sh
 pytest=".venv/bin/python -m pytest"
 [ $# -eq 0 ] || exec $pytest "$@"

@@ -97,7 +97,7 @@ class Process:
         settings = self.settings
         enabled = services.enabled(settings)
         events.server(settings)  # says what is missing before anything is opened
-        self.front.known, self.front.off = set(enabled), services.switched_off(settings)
+        self.front.known, self.front.off = {part.service for part in self.served if part.api}, services.switched_off(settings)
         self._mount()
         self.port = await self.front.listen(settings.host, settings.port)
         database = self._database = db.connect(vendors.text(settings.database), clock=self.clock)

@@ -109,6 +109,7 @@ def test_migrate_may_run_twice_at_once_and_is_waited_for(few):
 def test_a_database_that_is_away_is_waited_for(few):
     """A process that starts without its database serves when it comes; its API says so meanwhile, and when it goes again."""
     few.postgres.halt()
+    hopeless = few.replica("secrets").start(wait=False)
     replica = few.replica("auth", "secrets").start(wait=False)
     until = time.monotonic() + 20
     while True:
@@ -120,6 +121,11 @@ def test_a_database_that_is_away_is_waited_for(few):
         except OSError:
             assert time.monotonic() < until
             time.sleep(0.1)
+    until = time.monotonic() + 20
+    while "trying again" not in hopeless.tail():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert hopeless.stop() == 0  # it can be ended while it waits
     few.postgres.resume()
     replica.ready()
     client = taskcluster.Secrets(few.options(replica.url))
@@ -171,6 +177,9 @@ def test_a_process_of_one_service_needs_no_key_of_all(few):
     wrong["credentials"]["accessToken"] = "x" * 22
     with pytest.raises(taskcluster.exceptions.TaskclusterAuthFailure):
         taskcluster.PurgeCache(wrong).purgeCache("a/b", {"cacheName": "c"})
+    with pytest.raises(urllib.error.HTTPError) as elsewhere:
+        urllib.request.urlopen(f"{own.url}/api/auth/v1/ping")
+    assert elsewhere.value.code == 404
     auth.kill()
     with pytest.raises(taskcluster.exceptions.TaskclusterRestFailure) as refused:
         client.purgeCache("a/b", {"cacheName": "d"})
