@@ -296,8 +296,9 @@ class Bus:
                 for row in rows:
                     if subscription.takes(row):
                         await self._hand_over(subscription, _event(row))
+                        subscription.position = row["id"]
                         taken += 1
-                    subscription.position = row["id"]
+                subscription.position = rows[-1]["id"]
                 unsaved += len(rows)
                 if subscription.durable and (taken or unsaved >= BATCH):
                     await self._save(subscription)

@@ -55,12 +55,18 @@ class Subscription:
     saved: int = 0
     task: asyncio.Task[None] | None = None
     arranging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _known: tuple[Binding, ...] = ()
+    _by_exchange: dict[str, list[Binding]] = field(default_factory=dict)
 
     def takes(self, row: db.Row) -> bool:
         """Whether one of the bindings takes the message."""
+        if self._known is not self.bindings:
+            self._known, self._by_exchange = self.bindings, {}
+            for binding in self.bindings:
+                self._by_exchange.setdefault(binding.exchange, []).append(binding)
         exchange = row["exchange"]
-        candidates = [binding for binding in self.bindings if binding.exchange == exchange]
-        if not candidates:
+        candidates = self._by_exchange.get(exchange)
+        if candidates is None:
             return False
         routes = row["cc"]
         keys = [row["routing_key"]] if routes == "[]" else [row["routing_key"], *(f"route.{route}" for route in msgspec.json.decode(routes))]

@@ -16,6 +16,8 @@ PUBLISHED = "events.published"
 """The topic of signals between processes: that there are new messages."""
 POLL = 1.0
 """Seconds between two looks for what other processes published."""
+SPACING = 0.01
+"""Seconds between two reads."""
 _SOON = 0.02  # seconds until the next look when a message is announced, but held back by a transaction under way
 
 
@@ -29,6 +31,7 @@ class Tail:
         self._after = 0
         self._followers: set[asyncio.Event] = set()
         self._unlisten: Callable[[], None] | None = None
+        self._next = 0.0
 
     def close(self) -> None:
         """Hear no more from other processes."""
@@ -72,8 +75,16 @@ class Tail:
         async with self._reading:
             rows = self._rows
             if not (rows and self._after <= after < rows[-1]["id"]):
+                await self._space()
                 rows = await self._db.all(sql.events_after, after=after, limit=BATCH)
                 if rows:
                     self._after, self._rows = after, rows
                 return rows
             return rows if after == self._after else [row for row in rows if row["id"] > after]
+
+    async def _space(self) -> None:
+        """Wait until some time has gone by since the last read: under load one of many messages is as dear as one of few."""
+        now = asyncio.get_running_loop().time()
+        wait, self._next = self._next - now, max(now, self._next) + SPACING
+        if wait > 0:
+            await asyncio.sleep(wait)
