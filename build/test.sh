@@ -6,6 +6,6 @@ build/venv.sh postgres,amqp,docker,aws,otel,test
 build/needs.sh
 pytest=".venv/bin/python -m pytest"
 [ $# -eq 0 ] || exec $pytest "$@"
-# small ones side by side; whole instances one after another, so that none waits for another's processor
+# side by side on two processors: small ones one by one, those with whole instances by file, those with Docker in one row
 $pytest tests/unit tests/contract -n 2
-$pytest tests/acceptance tests/scale
+$pytest tests/acceptance tests/scale -n 2 --dist loadgroup

@@ -1,4 +1,8 @@
-"""Instances for acceptance tests: one per test, on a folder of its own, gone afterwards."""
+"""Instances for acceptance tests: one per test, on a folder of its own, gone afterwards.
+
+With `-n 2 --dist loadgroup` files run side by side; those with tests that need a Docker engine stay together, for they share
+it and its images.
+"""
 
 import pytest
 
@@ -8,6 +12,12 @@ from tests.support.box import Box
 
 def pytest_configure(config):
     clients.speak_through(config)
+
+
+def pytest_collection_modifyitems(items):
+    with_docker = {item.path for item in items if item.get_closest_marker("docker")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("docker" if item.path in with_docker else item.path.name))
 
 
 @pytest.fixture

@@ -72,7 +72,8 @@ class Broker:
         if process is None:
             return
         # the script's own session: it, the virtual machine and that one's helpers
-        os.killpg(process.pid, signal.SIGKILL if crash else signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # when all of them have gone by themselves
+            os.killpg(process.pid, signal.SIGKILL if crash else signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
@@ -80,7 +81,15 @@ class Broker:
             process.wait(10)
 
     def resume(self) -> None:
-        """Start it, and return when it takes clients."""
+        """Start it, and return when it takes clients; a start that fails, such as one too soon after a crash, is made again."""
+        for _ in range(3):
+            if self._started():
+                return
+            self.halt(crash=True)
+            time.sleep(1)
+        raise RuntimeError(f"RabbitMQ did not start: {(self.folder / 'output').read_text()[-2000:]}")
+
+    def _started(self) -> bool:
         folder = str(self.folder)
         env = {
             "PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8",
@@ -96,10 +105,9 @@ class Broker:
         until = time.monotonic() + _STARTING
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(Exception), self.channel():
-                return
+                return True
             time.sleep(0.1)
-        self.halt(crash=True)
-        raise RuntimeError(f"RabbitMQ did not start: {(self.folder / 'output').read_text()[-2000:]}")
+        return False
 
     def stop(self) -> None:
         """End it and remove all that it had."""
