@@ -74,7 +74,7 @@ def image(base):
     finally:
         shutil.rmtree(ROOT / "packaging" / "docker" / "wheels", ignore_errors=True)
     yield IMAGE
-    run("docker", "rmi", IMAGE, stage)
+    run("docker", "rmi", "--force", IMAGE, stage)  # a container of the last test may be about to go
 
 
 def test_the_image_is_small(image, base):

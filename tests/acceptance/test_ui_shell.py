@@ -50,6 +50,7 @@ def test_a_person_opens_a_shell_in_a_task(chromium, make_box):
         page.keyboard.press("Enter")
         until(lambda: "fourty\n42\ngreen" in terminal.inner_text())
         assert page.locator(".terminal .a-fg-2").inner_text() == "green"
+        until(lambda: terminal.inner_text().rstrip().endswith("#"))  # what is typed before the prompt is there would stand elsewhere
         page.keyboard.type("sleep 60")
         page.keyboard.press("Enter")
         until(lambda: terminal.inner_text().rstrip().endswith("sleep 60"))
