@@ -68,9 +68,9 @@ def test_the_proxy_and_labels() -> None:
 
 def test_caches() -> None:
     """Each cache is a writable directory cache, mounted where the payload has it."""
-    made = translated(cache={"z": "/work/z", "a": "/a"})
+    made = translated(cache={"z": "/job/z", "a": "/a"})
     assert made.payload["mounts"] == [{"cacheName": "a", "directory": "cache0"}, {"cacheName": "z", "directory": "cache1"}]
-    assert command(made)[len(RUN) :] == [LOCAL, "-v", "/home/cache0:/a", "-v", "/home/cache1:/work/z", *LAST]
+    assert command(made)[len(RUN) :] == [LOCAL, "-v", "/home/cache0:/a", "-v", "/home/cache1:/job/z", *LAST]
 
 
 def test_artifacts() -> None:
