@@ -94,14 +94,8 @@ def _served(args: argparse.Namespace, made: config.Settings) -> Served:
 
 
 def _run(served: Served, ending: Ending, what: str) -> int:
-    try:
-        import uvloop
-
-        factory: Any = uvloop.new_event_loop
-    except ImportError:
-        factory = None
     tuning.before_start()
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=tuning.new_loop) as runner:
         return runner.run(_until_ended(served, ending, what))
 
 

@@ -209,14 +209,8 @@ class Run:
         self._folder.create()
         log.to_file(self._folder.log_file, level=self._settings.log.level, terminal=not quiet)
         terminal.show(self._folder.log_file, self._settings.log.format)
-        try:
-            import uvloop
-
-            factory: Any = uvloop.new_event_loop
-        except ImportError:
-            factory = None
         tuning.before_start()
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with asyncio.Runner(loop_factory=tuning.new_loop) as runner:
             return runner.run(self._instance(ready, ending))
 
     async def _link(self, box: Box) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from tcbox.generate import model, names, schemas, text
+from tcbox.generate.text import quoted
 
 WIDTH = 88
 _PROSE = 88
@@ -49,7 +49,7 @@ def _init(modules: dict[str, model.Service]) -> str:
         imports.append((name, sorted(mine)))
     for name, wanted in [("_client", shared), ("_version", ["DIGESTS", "INSTANCE_VERSION"]), *imports]:
         lines += _listed(f"from .{name} import ", wanted, "(", ")")
-    lines += ["", *_listed("__all__ = ", [_quoted(name) for name in sorted(exported, key=_rank)], "[", "]")]
+    lines += ["", *_listed("__all__ = ", [quoted(name) for name in sorted(exported, key=_rank)], "[", "]")]
     return "\n".join(lines) + "\n"
 
 
@@ -59,15 +59,15 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def _version(instance: model.Instance) -> str:
-    lines = [_HEAD + '"""What this package was made from."""', "", f"INSTANCE_VERSION = {_quoted(instance.release)}"]
-    lines += ["", "DIGESTS = {", *(f"    {_quoted(service.name)}: {_quoted(service.digest)}," for service in instance.services), "}"]
+    lines = [_HEAD + '"""What this package was made from."""', "", f"INSTANCE_VERSION = {quoted(instance.release)}"]
+    lines += ["", "DIGESTS = {", *(f"    {quoted(service.name)}: {quoted(service.digest)}," for service in instance.services), "}"]
     lines.append('"""Of each service\'s methods, exchanges and schemas: two instances with the same digest are called alike."""')
     return "\n".join(lines) + "\n"
 
 
 def _contract(instance: model.Instance) -> str:
     lines = [_HEAD + '"""What this package was made from, for telling how an instance differs; read only when one does."""', "", "CONTRACT = {"]
-    lines += [f"    {_quoted(path)}: {_quoted(packed)}," for path, packed in text.contract(instance).items()]
+    lines += [f"    {quoted(path)}: {quoted(packed)}," for path, packed in text.contract(instance).items()]
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -125,7 +125,7 @@ class _Module:
                 self._used.add("Literal")
                 yield from _listed(f"{declaration.name}: TypeAlias = Literal", [_literal(value) for value in body.values], "[", "]")
             else:
-                yield from _assigned(f"{declaration.name}: TypeAlias", _quoted(self._shown(body)))
+                yield from _assigned(f"{declaration.name}: TypeAlias", quoted(self._shown(body)))
             yield from _docs(about, "")
         elif _classy(body):
             yield f"class {declaration.name}(TypedDict):"
@@ -137,12 +137,12 @@ class _Module:
                 yield from _docs(each.about, "    ")
         else:
             yield f"{declaration.name} = TypedDict("
-            yield f"    {_quoted(declaration.name)},"
+            yield f"    {quoted(declaration.name)},"
             yield "    {"
             for each in body.fields:
                 yield from (f"        # {line}".rstrip() for line in text.paragraphs(each.about, width=_PROSE - 10))
                 shown = self._shown(each.type)
-                yield f"        {_quoted(each.key)}: {_quoted(shown if each.required else self._optional(shown))},"
+                yield f"        {quoted(each.key)}: {quoted(shown if each.required else self._optional(shown))},"
             yield "    },"
             yield ")"
             yield from _docs(about, "")
@@ -176,7 +176,7 @@ class _Module:
         service = self._service
         yield "MADE = Made("
         for value in (service.name, service.version, service.release or self._instance.release, service.digest, text.agent("python", self._instance, service)):
-            yield f"    {_quoted(value)},"
+            yield f"    {quoted(value)},"
         if not service.methods:
             yield "    {},"
         else:
@@ -192,14 +192,14 @@ class _Module:
         answer = "blob" if method.blob else "" if method.output is None else "object" if required is not None else "any"
         if answer == "any" and text.is_list(self._instance, method):
             answer = "list"
-        yield f"        {_quoted(method.name)}: Method("
-        yield f"            {_quoted(method.verb)},"
-        yield f"            {_quoted(method.route)},"
+        yield f"        {quoted(method.name)}: Method("
+        yield f"            {quoted(method.verb)},"
+        yield f"            {quoted(method.route)},"
         for name, values in (("args", method.args), ("query", method.query), ("required", required or ())):
             if values:
                 yield from text.indented(_tuple(f"{name}=", values), "            ")
         if answer:
-            yield f"            answer={_quoted(answer)},"
+            yield f"            answer={quoted(answer)},"
         yield "        ),"
 
     def _client(self, base: str, class_name: str, async_word: str) -> Iterator[str]:
@@ -226,13 +226,13 @@ class _Module:
         result = self._answer(method)
         yield from _signature(f"{async_word}def {_identifier(method.name)}", given, result)
         yield from _docs("\n".join(text.told(method, width=_PROSE - 8)), "    ")
-        words = [_quoted(method.name)]
+        words = [quoted(method.name)]
         if args:
             words.append(f"({', '.join(args)}{',' if len(args) == 1 else ''})")
         if method.input:
             words.append(payload if args else f"payload={payload}")
         if query:
-            pairs = [f"{_quoted(key)}: {name}" for key, name in zip(method.query, query, strict=True)]
+            pairs = [f"{quoted(key)}: {name}" for key, name in zip(method.query, query, strict=True)]
             words.append("query={" + ", ".join(pairs) + "}")
         waiting = "await " if async_word else ""
         if result == "None":
@@ -257,8 +257,8 @@ class _Module:
         given = ["self", *(f"{arg}: Arg" for arg in args), "*", *(f"{key}: Arg | None = None" for key in query), f"{expiration}: int | None = None"]
         yield from _signature(f"def {_identifier(name)}", given, "str")
         yield from _docs(f"A signed URL of `{method.name}`, for whoever has no credentials; it is good for `{expiration}` seconds.", "    ")
-        pairs = "{" + ", ".join(f"{_quoted(key)}: {each}" for key, each in zip(method.query, query, strict=True)) + "}"
-        yield from _call("    return self._url", [_quoted(method.name), f"({', '.join(args)}{',' if len(args) == 1 else ''})", pairs, expiration])
+        pairs = "{" + ", ".join(f"{quoted(key)}: {each}" for key, each in zip(method.query, query, strict=True)) + "}"
+        yield from _call("    return self._url", [quoted(method.name), f"({', '.join(args)}{',' if len(args) == 1 else ''})", pairs, expiration])
 
     # ---------------------------------------------------------------- exchanges
 
@@ -277,12 +277,12 @@ class _Module:
             about = (exchange.title, exchange.description, f"Its messages are `{message}`.", summaries)
             yield from _docs("\n".join(text.paragraphs(*about, width=_PROSE - 8)), "        ")
             yield "        return binding("
-            yield f"            {_quoted(exchange.address)},"
+            yield f"            {quoted(exchange.address)},"
             yield "            ["
             for word in exchange.words:
                 value = _identifier(word.name) if word.constant is None else "None"
-                constant = _quoted(word.constant) if word.constant is not None else "None"
-                yield from text.indented(_listed("", [_quoted(word.name), constant, value, str(word.several)], "(", ")", end=",", room=16), "                ")
+                constant = quoted(word.constant) if word.constant is not None else "None"
+                yield from text.indented(_listed("", [quoted(word.name), constant, value, str(word.several)], "(", ")", end=",", room=16), "                ")
             yield "            ],"
             yield "        )"
 
@@ -371,12 +371,12 @@ def _assigned(start: str, value: str) -> Iterator[str]:
 
 
 def _tuple(start: str, values: Sequence[str]) -> Iterator[str]:
-    line = f"{start}({', '.join(map(_quoted, values))}{',' if len(values) == 1 else ''}),"
+    line = f"{start}({', '.join(map(quoted, values))}{',' if len(values) == 1 else ''}),"
     if len(line) + 12 <= WIDTH:
         yield line
     else:
         yield f"{start}("
-        yield from (f"    {_quoted(value)}," for value in values)
+        yield from (f"    {quoted(value)}," for value in values)
         yield "),"
 
 
@@ -401,13 +401,5 @@ def _escaped(lines: Sequence[str]) -> list[str]:
     return made
 
 
-def _quoted(value: str) -> str:
-    """A string as `ruff format` quotes it."""
-    made = json.dumps(value, ensure_ascii=False)
-    if value.count('"') > value.count("'"):
-        return "'" + made[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
-    return made
-
-
 def _literal(value: schemas.Scalar) -> str:
-    return _quoted(value) if isinstance(value, str) else repr(value)
+    return quoted(value) if isinstance(value, str) else repr(value)

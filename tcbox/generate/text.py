@@ -92,5 +92,13 @@ def indented(lines: Iterable[str], by: str) -> list[str]:
     return [by + line if line else "" for line in lines]
 
 
+def quoted(value: str) -> str:
+    """A string as `ruff format` and Prettier quote it: with those quotes of which it has fewer."""
+    made = json.dumps(value, ensure_ascii=False)
+    if value.count('"') > value.count("'"):
+        return "'" + made[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
+    return made
+
+
 def _packed(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True)

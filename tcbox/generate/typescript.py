@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from tcbox.generate import model, names, schemas, text
+from tcbox.generate.text import quoted
 
 WIDTH = 80
 _SCALARS = {"string": "string", "time": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
@@ -68,12 +69,12 @@ def _version(instance: model.Instance) -> str:
         _HEAD,
         "",
         "/** The version of the instance that these clients were made from. */",
-        f"export const INSTANCE_VERSION = {_quoted(instance.release)};",
+        f"export const INSTANCE_VERSION = {quoted(instance.release)};",
         "",
     ]
     lines += ["/** Of each service's methods, exchanges and schemas: two instances with the same digest are called alike. */"]
     lines += ["export const DIGESTS: { readonly [service: string]: string } = {"]
-    lines += [f"  {_key(service.name, quote=_mixed([each.name for each in instance.services]))}: {_quoted(service.digest)}," for service in instance.services]
+    lines += [f"  {_key(service.name, quote=_mixed([each.name for each in instance.services]))}: {quoted(service.digest)}," for service in instance.services]
     return "\n".join([*lines, "};"]) + "\n"
 
 
@@ -81,8 +82,8 @@ def _contract(instance: model.Instance) -> str:
     lines = [_HEAD, "", "/** What these clients were made from, for telling how an instance differs; loaded only when one does. */"]
     lines.append("export const contract: { [path: string]: string } = {")
     for path, packed in text.contract(instance).items():
-        line = f"  {_quoted(path)}: {_quoted(packed)},"
-        lines += [line] if len(line) <= WIDTH else [f"  {_quoted(path)}:", f"    {_quoted(packed)},"]
+        line = f"  {quoted(path)}: {quoted(packed)},"
+        lines += [line] if len(line) <= WIDTH else [f"  {quoted(path)}:", f"    {quoted(packed)},"]
     return "\n".join([*lines, "};"]) + "\n"
 
 
@@ -176,11 +177,11 @@ class _Module:
     def _made(self) -> Iterator[str]:
         service = self._service
         yield "const made: Made = {"
-        yield f"  service: {_quoted(service.name)},"
-        yield f"  apiVersion: {_quoted(service.version)},"
-        yield f"  release: {_quoted(service.release or self._instance.release)},"
-        yield f"  digest: {_quoted(service.digest)},"
-        yield f"  agent: {_quoted(text.agent('typescript', self._instance, service))},"
+        yield f"  service: {quoted(service.name)},"
+        yield f"  apiVersion: {quoted(service.version)},"
+        yield f"  release: {quoted(service.release or self._instance.release)},"
+        yield f"  digest: {quoted(service.digest)},"
+        yield f"  agent: {quoted(text.agent('typescript', self._instance, service))},"
         if not service.methods:
             yield "  methods: {},"
         else:
@@ -188,18 +189,18 @@ class _Module:
             quote = _mixed([method.name for method in service.methods])
             for method in service.methods:
                 yield f"    {_key(method.name, quote=quote)}: {{"
-                yield f"      verb: {_quoted(method.verb)},"
-                yield from _value("      route:", _quoted(method.route))
+                yield f"      verb: {quoted(method.verb)},"
+                yield from _value("      route:", quoted(method.route))
                 required = text.required(self._instance, method)
                 if method.args:
-                    yield from _bracketed("      args: [", [_quoted(arg) for arg in method.args], "],")
+                    yield from _bracketed("      args: [", [quoted(arg) for arg in method.args], "],")
                 answer = "blob" if method.blob else "" if method.output is None else "object" if required is not None else "any"
                 if answer == "any" and text.is_list(self._instance, method):
                     answer = "list"
                 if answer:
-                    yield f"      answer: {_quoted(answer)},"
+                    yield f"      answer: {quoted(answer)},"
                 if required:
-                    yield from _bracketed("      required: [", [_quoted(key) for key in required], "],")
+                    yield from _bracketed("      required: [", [quoted(key) for key in required], "],")
                 yield "    },"
             yield "  },"
         yield "};"
@@ -228,7 +229,7 @@ class _Module:
             given.append(_QueryType(method.query).parameter(query))
         result = self._answer(method)
         yield from _signature(f"  async {_key(name, quote=True)}(", given, f"): Promise<{result}> {{")
-        words = [_quoted(method.name), f"[{', '.join(args)}]"]
+        words = [quoted(method.name), f"[{', '.join(args)}]"]
         if method.input or method.query:
             words.append(payload if method.input else "undefined")
         if method.query:
@@ -257,7 +258,7 @@ class _Module:
             given.append(_QueryType(method.query).parameter(query))
         given.append(f"{expiration}?: number")
         yield from _signature(f"  async {_key(name, quote=True)}(", given, "): Promise<string> {")
-        words = [_quoted(method.name), f"[{', '.join(args)}]", query if method.query else "{}", expiration]
+        words = [quoted(method.name), f"[{', '.join(args)}]", query if method.query else "{}", expiration]
         yield from _bracketed("    return await this.signedUrl(", words, ");")
         yield "  }"
 
@@ -284,15 +285,15 @@ class _Module:
                 yield f"  ): Binding<{message}> {{"
             else:
                 yield f"  {key}(): Binding<{message}> {{"
-            start = f"    return binding({_quoted(exchange.address)}, ["
+            start = f"    return binding({quoted(exchange.address)}, ["
             room, close = ("      ", "    ]);") if len(start) <= WIDTH else ("        ", "      ],")
-            yield from [start] if len(start) <= WIDTH else ["    return binding(", f"      {_quoted(exchange.address)},", "      ["]
+            yield from [start] if len(start) <= WIDTH else ["    return binding(", f"      {quoted(exchange.address)},", "      ["]
             for word in exchange.words:
-                pairs = [f"name: {_quoted(word.name)}"]
+                pairs = [f"name: {quoted(word.name)}"]
                 if word.constant is not None:
-                    pairs.append(f"constant: {_quoted(word.constant)}")
+                    pairs.append(f"constant: {quoted(word.constant)}")
                 else:
-                    pairs.append(f"wanted: words.{word.name}" if _PLAIN.match(word.name) else f"wanted: words[{_quoted(word.name)}]")
+                    pairs.append(f"wanted: words.{word.name}" if _PLAIN.match(word.name) else f"wanted: words[{quoted(word.name)}]")
                 if word.several:
                     pairs.append("several: true")
                 yield from _bracketed(room + "{", pairs, "},", spaced=True)
@@ -396,16 +397,8 @@ def _mixed(keys: Sequence[str]) -> bool:
 
 
 def _key(key: str, *, quote: bool) -> str:
-    return _quoted(key) if quote and not _PLAIN.match(key) else key
-
-
-def _quoted(value: str) -> str:
-    """A string as Prettier quotes it: with those quotes of which it has fewer."""
-    made = json.dumps(value, ensure_ascii=False)
-    if value.count('"') > value.count("'"):
-        return "'" + made[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
-    return made
+    return quoted(key) if quote and not _PLAIN.match(key) else key
 
 
 def _literal(value: schemas.Scalar) -> str:
-    return _quoted(value) if isinstance(value, str) else json.dumps(value)
+    return quoted(value) if isinstance(value, str) else json.dumps(value)

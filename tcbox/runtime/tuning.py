@@ -9,11 +9,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 
 SWITCH_SECONDS = 0.0005
 THRESHOLDS = (20_000, 20, 50)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop: uvloop's, or Python's own where that is not there."""
+    try:
+        import uvloop
+
+        return uvloop.new_event_loop()
+    except ImportError:
+        return asyncio.new_event_loop()
 
 
 def before_start() -> None:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from tcbox.runtime import tuning
+
 T = TypeVar("T")
 
 
@@ -15,12 +17,7 @@ class Background:
     """An event loop in a daemon thread."""
 
     def __init__(self) -> None:
-        try:
-            import uvloop
-
-            self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        except ImportError:
-            self.loop = asyncio.new_event_loop()
+        self.loop = tuning.new_loop()
         self.process = os.getpid()
         self._thread = threading.Thread(target=self.loop.run_forever, name="tcbox-testing", daemon=True)
         self._thread.start()
