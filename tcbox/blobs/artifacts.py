@@ -39,7 +39,7 @@ class ArtifactStore:
         if public and self._public_url is not None:
             return f"{self._public_url}/{keys.path(place)}"
         disposition = "" if keys.location(place) == place else f"inline; filename*=UTF-8''{quote(filename, safe='')}"
-        return self.blobs.get_url(place, expires_ms=expires_ms, disposition=disposition)
+        return self.blobs.get_url(place, expires_ms=expires_ms, disposition=disposition, content_type=content_type)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Remove the bytes of these artifacts; those without bytes are passed over."""

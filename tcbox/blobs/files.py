@@ -39,10 +39,13 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     content_encoding: str = ""
     content_disposition: str = ""
     hashes: dict[str, str] = {}
+    origin: str = ""
 
-    def stat(self) -> Stat:
+    def stat(self, *, sealed: bool = False) -> Stat:
         """The same for those outside."""
-        return Stat(self.size, self.content_type, self.content_encoding, self.content_disposition, self.etag, self.modified)
+        return Stat(
+            self.size, self.content_type, self.content_encoding, self.content_disposition, self.etag, self.modified, self.hashes, self.origin, sealed
+        )  # fmt: skip
 
 
 _decoder = msgspec.json.Decoder(Meta)
@@ -55,6 +58,10 @@ class Stored:
         self.fd = fd
         self.meta = meta
         self.sealed = sealed
+
+    def stat(self) -> Stat:
+        """What is known of the blob."""
+        return self.meta.stat(sealed=self.sealed)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the content from an offset, fewer than asked for only at its end."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tcbox import errors
@@ -24,6 +24,10 @@ class HashMismatch(errors.TcboxError):
     """The bytes do not have the hash that they should have."""
 
 
+class Interrupted(errors.Unavailable):
+    """Reading broke off in the middle; what was read is right, and the rest can be asked for anew."""
+
+
 class Sealed(errors.TcboxError):
     """The bytes under this key are final, and cannot be replaced."""
 
@@ -38,6 +42,9 @@ class Stat:
         content_disposition: the header that they are served with; empty for none.
         etag: changes whenever the bytes do; without quotes.
         modified: when they were written, in ms since the epoch.
+        hashes: those that the place has recorded, hexadecimal, by algorithm.
+        origin: the `etag` of the bytes elsewhere of which these are a copy; empty when they are no copy.
+        sealed: whether they are final.
     """
 
     size: int
@@ -46,6 +53,9 @@ class Stat:
     content_disposition: str
     etag: str
     modified: int
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+    sealed: bool = False
 
 
 class Blobs(Protocol):
@@ -71,6 +81,21 @@ class Blobs(Protocol):
         """Let go of connections and threads."""
         ...
 
+    async def check(self) -> None:
+        """See that the place is there and can be read, without changing anything.
+
+        Raises TcboxError with what is in the way.
+        """
+        ...
+
+    def listing(self, damaged: Callable[[str], None]) -> AsyncIterator[str]:
+        """The keys of all artifacts and objects, as locations, in any order; works on a place that was not started.
+
+        Args:
+            damaged: is told, in words, of bytes that are there and cannot be read.
+        """
+        ...
+
     async def put_stream(
         self,
         key: str,
@@ -81,12 +106,14 @@ class Blobs(Protocol):
         content_disposition: str = "",
         length: int | None = None,
         expected_hashes: Mapping[str, str] | None = None,
+        origin: str = "",
     ) -> Stat:
         """Write bytes under a key, replacing what is there.
 
         Args:
             length: how many bytes there must be; None for any number.
             expected_hashes: hexadecimal, by algorithm; algorithms that are not known here are ignored.
+            origin: kept with the bytes (see `Stat`); goes when others replace them.
 
         Raises Incomplete, HashMismatch or Sealed; then what was there is still there.
         """
@@ -137,6 +164,10 @@ class Blobs(Protocol):
         """
         ...
 
-    def get_url(self, key: str, *, expires_ms: int, disposition: str = "") -> str:
-        """A URL that gives the bytes until a time (ms since the epoch), with a Content-Disposition other than the stored one if given."""
+    def get_url(self, key: str, *, expires_ms: int, disposition: str = "", content_type: str = "") -> str:
+        """A URL that gives the bytes until a time (ms since the epoch), with a Content-Disposition other than the stored one if given.
+
+        Args:
+            content_type: what the bytes were stored with, where the caller knows it, for places that do not keep it to the letter.
+        """
         ...

@@ -11,6 +11,8 @@ import re
 from urllib.parse import quote
 
 LONGEST = 900
+AREAS = ("artifact/", "object/", "=")
+"""What the locations of all artifacts and objects start with."""
 _HASHED = re.compile(r"=[0-9a-f]{64}")
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]")
 

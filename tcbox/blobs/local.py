@@ -11,8 +11,9 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tcbox import clock as clocks
@@ -24,6 +25,8 @@ CHUNK = 256 * 1024
 """Bytes read at once."""
 _GATHER = 1024 * 1024
 """Bytes gathered before they are written."""
+_FOLDER, _FILE = re.compile(r"[0-9a-f]{3}"), re.compile(r"[0-9a-f]{61}")
+"""How the parts of a blob's path are named."""
 PREFIX = "/blobs/"
 """Path, below the root URL, of the URLs that clients are given."""
 
@@ -63,6 +66,17 @@ class LocalBlobs:
     async def close(self) -> None:
         """Nothing is open between calls."""
 
+    async def check(self) -> None:
+        """See `Blobs.check`."""
+        if not await asyncio.to_thread(os.access, self.folder, os.R_OK | os.X_OK):
+            raise errors.TcboxError(f"there is no folder {self.folder} that can be read: name one that is there, or make it readable")
+
+    async def listing(self, damaged: Callable[[str], None]) -> AsyncIterator[str]:
+        """See `Blobs.listing`."""
+        for folder in await asyncio.to_thread(_entries, self.folder, _FOLDER):
+            for key in await asyncio.to_thread(_keys, folder, damaged):
+                yield key
+
     def path(self, key: str) -> Path:
         """The file of a key, whether it is there or not."""
         digest = hashlib.sha256(keys.location(key).encode("utf-8", "surrogatepass")).hexdigest()
@@ -78,6 +92,7 @@ class LocalBlobs:
         content_disposition: str = "",
         length: int | None = None,
         expected_hashes: Mapping[str, str] | None = None,
+        origin: str = "",
     ) -> Stat:
         """See `Blobs.put_stream`; raises errors.Unavailable when the disk is full."""
         expected = expected_hashes or {}
@@ -90,7 +105,7 @@ class LocalBlobs:
                 hashing.compare(key, expected, found)
                 meta = files.Meta(
                     key, upload.size, content_type, self._clock.now(), secrets.token_hex(16),
-                    content_encoding, content_disposition, {name: value for name, value in found.items() if name != "md5"},
+                    content_encoding, content_disposition, {name: value for name, value in found.items() if name != "md5"}, origin,
                 )  # fmt: skip
                 await asyncio.to_thread(upload.finish, self.path(key), meta)
             finally:
@@ -111,7 +126,7 @@ class LocalBlobs:
         """See `Blobs.open`."""
         stored = await self.opened(key)
         first, end = span or (0, stored.meta.size)
-        return stored.meta.stat(), read(stored, first, end)
+        return stored.stat(), read(stored, first, end)
 
     async def stat(self, key: str) -> Stat | None:
         """See `Blobs.stat`."""
@@ -120,7 +135,7 @@ class LocalBlobs:
         except NoSuchBlob:
             return None
         stored.close()
-        return stored.meta.stat()
+        return stored.stat()
 
     async def hashes(self, key: str, algorithms: Iterable[str]) -> dict[str, str]:
         """See `Blobs.hashes`; those that were checked at the upload are not computed again."""
@@ -157,8 +172,8 @@ class LocalBlobs:
             conditions["disposition"] = content_disposition
         return self._url(key, self._signer.query(keys.location(key), method="PUT", expires_ms=expires_ms, **conditions))
 
-    def get_url(self, key: str, *, expires_ms: int, disposition: str = "") -> str:
-        """See `Blobs.get_url`."""
+    def get_url(self, key: str, *, expires_ms: int, disposition: str = "", content_type: str = "") -> str:
+        """See `Blobs.get_url`; the type is kept."""
         conditions = {"disposition": disposition} if disposition else {}
         return self._url(key, self._signer.query(keys.location(key), method="GET", expires_ms=expires_ms, **conditions))
 
@@ -204,6 +219,27 @@ async def _fill(upload: files.Upload, chunks: AsyncIterator[bytes], length: int 
 def _remove(paths: list[Path]) -> None:
     for path in paths:
         files.remove(path)
+
+
+def _entries(folder: Path, form: re.Pattern[str]) -> list[Path]:
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if form.fullmatch(name)]
+    except FileNotFoundError:
+        return []
+
+
+def _keys(folder: Path, damaged: Callable[[str], None]) -> list[str]:
+    found = []
+    for path in _entries(folder, _FILE):
+        try:
+            stored = files.open_blob(path)
+        except (errors.TcboxError, OSError) as error:
+            damaged(str(error))
+            continue
+        if stored is not None:  # or it went meanwhile
+            stored.close()
+            found.append(keys.location(stored.meta.key))
+    return found
 
 
 def _hash(stored: files.Stored, hashes: hashing.Hashes) -> None:

@@ -7,6 +7,9 @@ sends nothing, takes half a millisecond and is not.
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import hashlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -14,13 +17,19 @@ from typing import Any
 from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.blobs import hashing, keys
-from tcbox.blobs.interface import Incomplete, NoSuchBlob, Stat
+from tcbox.blobs.interface import Incomplete, Interrupted, NoSuchBlob, Stat
 
 _PART = 8 * 1024 * 1024
 """Bytes of the first parts of a large upload."""
+_MOST_PARTS = 10_000
 _PARTS_OF_A_SIZE = 1000
-"""Parts are twice as large after so many, as there may be 10,000 at most."""
+"""Where nobody knows how much will come, parts are twice as large after so many."""
+PAGE = 1000
+"""Names that one answer lists; S3 gives no more."""
 _READ = 256 * 1024
+_UNKNOWN = "application/octet-stream"
+_ORIGIN = "tcbox-origin"
+"""The name, among an object's own metadata, of what it is a copy of."""
 _LARGEST_PUT = 5 * 1024**3
 """Bytes that one PUT may have."""
 _LONGEST_URL = 7 * 86400
@@ -49,7 +58,7 @@ class S3Blobs:
     ) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._region = region
         self._credentials = (access_key_id, secret_access_key)
         self._clock = clock
@@ -70,6 +79,22 @@ class S3Blobs:
         client, self._made = self._made, None
         if client is not None:
             await asyncio.to_thread(client.close)
+
+    async def check(self) -> None:
+        """See `Blobs.check`; lists, as whoever copies must be allowed to."""
+        await self._call("list_objects_v2", Prefix=self.prefix, MaxKeys=1)
+
+    async def listing(self, damaged: Callable[[str], None]) -> AsyncIterator[str]:
+        """See `Blobs.listing`; what else is in the bucket is passed over, and nothing counts as damaged before it is read."""
+        for area in keys.AREAS:
+            after: dict[str, str] | None = {}
+            while after is not None:
+                reply = await self._call("list_objects_v2", Prefix=self.prefix + area, MaxKeys=PAGE, **after)
+                for each in reply.get("Contents", []):
+                    key = each["Key"].removeprefix(self.prefix)
+                    if keys.location(key) == key:
+                        yield key
+                after = {"ContinuationToken": reply["NextContinuationToken"]} if reply.get("IsTruncated") else None
 
     def name(self, key: str) -> str:
         """The name of a key's object in the bucket."""
@@ -92,14 +117,14 @@ class S3Blobs:
             ) from error
         config = Config(
             signature_version="s3v4",
-            s3={"addressing_style": "path" if self._endpoint else "auto"},
+            s3={"addressing_style": "path" if self.endpoint else "auto"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             max_pool_connections=32,
         )
         key_id, secret = self._credentials
         session = boto3.session.Session(aws_access_key_id=key_id, aws_secret_access_key=secret, region_name=self._region or "us-east-1")
-        return session.client("s3", endpoint_url=self._endpoint, config=config)
+        return session.client("s3", endpoint_url=self.endpoint, config=config)
 
     async def _call(self, operation: str, /, **params: Any) -> Any:
         return await asyncio.to_thread(self._now, operation, params)
@@ -121,7 +146,7 @@ class S3Blobs:
     def _failure(self, operation: str, reason: str) -> errors.Unavailable:
         return errors.Unavailable(
             "S3 refuses {operation} on the bucket {bucket}: {reason}. See that the bucket is there, and that the credentials may use it.",
-            operation=operation, bucket=self.bucket, reason=reason.strip(),
+            operation=operation, bucket=self.bucket, reason=reason.strip().rstrip("."),
         )  # fmt: skip
 
     async def put_stream(
@@ -134,10 +159,18 @@ class S3Blobs:
         content_disposition: str = "",
         length: int | None = None,
         expected_hashes: Mapping[str, str] | None = None,
+        origin: str = "",
     ) -> Stat:
-        """See `Blobs.put_stream`; more than 8 MiB go up in parts, and appear when the last one is there."""
+        """See `Blobs.put_stream`; more than 8 MiB go up in parts, and appear when the last one is there.
+
+        What comes with an origin is a copy, of which parts may be there from one that was broken off: they are removed.
+        """
         headers = _headers(content_type, content_encoding, content_disposition)
-        upload = _Upload(self._call, self.name(key), headers, hashing.Hashes(expected_hashes or {}))
+        if origin:
+            headers["Metadata"] = {_ORIGIN: origin}
+        if origin and (length is None or length >= _PART):
+            await self._abandon_others(self.name(key))
+        upload = _Upload(self._call, self.name(key), headers, hashing.Hashes(expected_hashes or {}), length)
         try:
             async for chunk in chunks:
                 await upload.write(chunk)
@@ -149,7 +182,13 @@ class S3Blobs:
         except BaseException:
             await asyncio.shield(upload.abandon())
             raise
-        return Stat(upload.size, content_type, content_encoding, content_disposition, etag.strip('"'), self._clock.now())
+        return Stat(upload.size, content_type, content_encoding, content_disposition, etag.strip('"'), self._clock.now(), origin=origin)
+
+    async def _abandon_others(self, name: str) -> None:
+        with contextlib.suppress(errors.Unavailable):  # who may not do that has them removed by a rule of the bucket
+            for each in (await self._call("list_multipart_uploads", Prefix=name)).get("Uploads", []):
+                if each["Key"] == name:
+                    await self._call("abort_multipart_upload", Key=name, UploadId=each["UploadId"])
 
     async def open(self, key: str, span: tuple[int, int] | None = None) -> tuple[Stat, AsyncIterator[bytes]]:
         """See `Blobs.open`."""
@@ -160,7 +199,7 @@ class S3Blobs:
             return found, _nothing()
         asked = {} if span is None else {"Range": f"bytes={span[0]}-{span[1] - 1}"}
         reply = await self._call("get_object", Key=self.name(key), **asked)
-        return _stat(reply), _read(reply["Body"])
+        return _stat(reply), _read(reply["Body"], key)
 
     async def stat(self, key: str) -> Stat | None:
         """See `Blobs.stat`."""
@@ -205,9 +244,11 @@ class S3Blobs:
             params["ContentLength"] = content_length
         return self._presign("put_object", key, params, expires_ms)
 
-    def get_url(self, key: str, *, expires_ms: int, disposition: str = "") -> str:
-        """See `Blobs.get_url`."""
+    def get_url(self, key: str, *, expires_ms: int, disposition: str = "", content_type: str = "") -> str:
+        """See `Blobs.get_url`; SeaweedFS, for one, takes `application/octet-stream` for no type, and guesses one from the name."""
         params = {"ResponseContentDisposition": disposition} if disposition else {}
+        if content_type == _UNKNOWN:
+            params["ResponseContentType"] = content_type
         return self._presign("get_object", key, params, expires_ms)
 
     def _presign(self, operation: str, key: str, params: dict[str, Any], expires_ms: int) -> str:
@@ -217,22 +258,23 @@ class S3Blobs:
 
 
 class _Upload:
-    """Bytes on their way: one PUT when there are few, parts when there are many."""
+    """Bytes on their way: one PUT when there are few, parts when there are many; the server refuses what has not their MD5."""
 
-    def __init__(self, call: Callable[..., Awaitable[Any]], name: str, headers: dict[str, Any], hashes: hashing.Hashes) -> None:
+    def __init__(self, call: Callable[..., Awaitable[Any]], name: str, headers: dict[str, Any], hashes: hashing.Hashes, length: int | None) -> None:
         self._call = call
         self._name = name
         self._headers = headers
         self._gathered = bytearray()
         self._id: str | None = None
         self._parts: list[dict[str, Any]] = []
+        self._part = None if length is None else max(_PART, -(-length // _MOST_PARTS))
         self.hashes = hashes
         self.size = 0
 
     async def write(self, chunk: bytes) -> None:
         self._gathered += chunk
         self.size += len(chunk)
-        if len(self._gathered) >= _PART << (len(self._parts) // _PARTS_OF_A_SIZE):
+        if len(self._gathered) >= (self._part or _PART << (len(self._parts) // _PARTS_OF_A_SIZE)):
             await self._send()
 
     async def _send(self) -> None:
@@ -241,7 +283,7 @@ class _Upload:
         part, self._gathered = self._gathered, bytearray()
         number = len(self._parts) + 1
         await self._hash(part)
-        reply = await self._call("upload_part", Key=self._name, UploadId=self._id, PartNumber=number, Body=part)
+        reply = await self._call("upload_part", Key=self._name, UploadId=self._id, PartNumber=number, Body=part, ContentMD5=await _md5(part))
         self._parts.append({"PartNumber": number, "ETag": reply["ETag"]})
 
     async def _hash(self, data: bytearray) -> None:
@@ -258,7 +300,8 @@ class _Upload:
 
     async def finish(self) -> str:
         if self._id is None:
-            reply = await self._call("put_object", Key=self._name, Body=bytes(self._gathered), **self._headers)
+            data = self._gathered
+            reply = await self._call("put_object", Key=self._name, Body=bytes(data), ContentMD5=await _md5(data), **self._headers)
             return str(reply["ETag"])
         listed = {"Parts": self._parts}
         reply = await self._call("complete_multipart_upload", Key=self._name, UploadId=self._id, MultipartUpload=listed)
@@ -286,7 +329,13 @@ def _stat(reply: Mapping[str, Any]) -> Stat:
         reply.get("ContentDisposition", ""),
         reply["ETag"].strip('"'),
         int(reply["LastModified"].timestamp() * 1000),
+        origin=reply.get("Metadata", {}).get(_ORIGIN, ""),
     )
+
+
+async def _md5(data: bytearray) -> str:
+    digest = await asyncio.to_thread(hashlib.md5, data, usedforsecurity=False)
+    return base64.b64encode(digest.digest()).decode()
 
 
 async def _nothing() -> AsyncIterator[bytes]:
@@ -294,10 +343,15 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-async def _read(body: Any) -> AsyncIterator[bytes]:
+async def _read(body: Any, key: str) -> AsyncIterator[bytes]:
+    from botocore.exceptions import BotoCoreError
+    from urllib3.exceptions import HTTPError
+
     try:
         while chunk := await asyncio.to_thread(body.read, _READ):
             yield chunk
+    except (BotoCoreError, HTTPError) as error:
+        raise Interrupted("S3 broke off in the middle of {key}: {reason}. Try again.", key=key, reason=str(error)) from error
     finally:
         body.close()
 
