@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tcbox import ids
+
 KEEPER = "keeper"
 WATCHDOG = "watchdog"
 _FILES = {KEEPER: "host/keeper.py", WATCHDOG: "docker/watchdog.py"}
+_WORKER = "tcbox.worker"
 FLAG = "--worker-helper="
 """A bundled program whose first argument is this and a helper's name runs the helper by `main`, and nothing else."""
 
@@ -35,6 +38,44 @@ class Helper:
         self.channel.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
+
+
+class Watchdog:
+    """The helper that removes a worker's containers and networks from a Docker engine when the worker is killed.
+
+    Args:
+        address: the engine's.
+        volumes: a folder whose files are named after volumes that go with them; empty for none.
+
+    Attributes:
+        labels: what containers and networks must bear.
+        token: the value of their label.
+    """
+
+    def __init__(self, address: str, volumes: str = "") -> None:
+        self.token = ids.slugid()
+        self.labels = {_WORKER: self.token}
+        self._arguments = (address, f"{_WORKER}={self.token}", volumes)
+        self._helper: Helper | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._helper is not None and self._helper.alive
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if not self.alive:
+            self._helper = Helper(WATCHDOG, *self._arguments)
+
+    def close(self) -> bool:
+        """Let it go; whether there was one. May be called twice."""
+        helper, self._helper = self._helper, None
+        if helper is not None:
+            with contextlib.suppress(OSError):
+                helper.channel.send(b"+")
+            helper.close()
+        return helper is not None
 
 
 def _command(name: str, *arguments: str) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Answer = Literal["yes", "by setting", "refused", "without effect"]
+Answer = Literal["yes", "by setting", "refused"]
+SUPERSEDER = "Taskcluster no longer supersedes tasks; newer ones replace older ones by cancelling them"
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,10 @@ class WorkerSettings:
     privileged: bool = False
     """Whether tasks may have privileged containers, given the scope: such a task can do anything to the engine's machine."""
 
+    dind_image: str = ""
+    """Image with `dockerd`, such as `docker:28-dind`: a task with the feature dind, given the scope, has a Docker engine of
+    its own in a privileged container of it, and can do anything to the engine's machine. Without a name there is no such feature."""
+
     memory_mb: int = 0
     """Most memory of one container, in MB; 0 for nine tenths of the engine's machine."""
 

@@ -12,8 +12,10 @@ from typing import IO, Any
 
 import msgspec
 
+from tcbox import log
 from tcbox.workers.docker.engine import Engine, EngineError
 
+_LOG = log.get("workers")
 _CHUNK = 256 * 1024
 _SECOND = 1_000_000_000
 _LATE, _BRIEFLY = _SECOND, _SECOND // 5
@@ -80,6 +82,29 @@ class Container:
         found: dict[str, Any] = await self._engine.call("GET", f"/containers/{self.id}/json")
         return found
 
+    async def has(self, path: str) -> bool:
+        """Whether there is something at a path.
+
+        Raises EngineError.
+        """
+        try:
+            async with self._engine.stream("HEAD", f"/containers/{self.id}/archive", query={"path": path}):
+                return True
+        except EngineError as error:
+            if error.status != 404:
+                raise
+            return False
+
+    async def do(self, argv: list[str]) -> int:
+        """Run a command in it, while it runs, and give its exit code.
+
+        Raises EngineError, also when there is no such command.
+        """
+        made = await self._engine.call("POST", f"/containers/{self.id}/exec", body={"Cmd": argv, "User": "0:0", "AttachStdout": True, "AttachStderr": True})
+        async with self._engine.stream("POST", f"/exec/{made['Id']}/start", body={"Detach": False, "Tty": False}) as output:
+            await output.read()
+        return int((await self._engine.call("GET", f"/exec/{made['Id']}/json"))["ExitCode"])
+
     async def _was_killed(self, state: dict[str, Any], later: int) -> bool:
         """Whether it was sent a signal through the engine, by a person or by the engine's own end.
 
@@ -131,6 +156,19 @@ class Container:
                     return
                 path = link
         raise EngineError(f"{path} is a link that leads round in a circle", 404)
+
+
+async def removed(container: Container) -> None:
+    """Remove a container, or leave it to the watchdog or the next start while no engine answers.
+
+    Raises EngineError when the engine refuses.
+    """
+    try:
+        await container.remove()
+    except EngineError as error:
+        if error.told:
+            raise
+        _LOG.warning("a container stays until the Docker engine answers again", extra={"container": container.id, "error": str(error)})
 
 
 class StartError(EngineError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from tcbox import errors
 
 if TYPE_CHECKING:
     import aiohttp
+
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
 class EngineError(errors.TcboxError):
@@ -27,6 +30,11 @@ class EngineError(errors.TcboxError):
         super().__init__(message)
         self.status = status
         self.told = told or status != 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it says that a disk is full."""
+        return _FULL.search(str(self)) is not None
 
 
 class Engine:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
-_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|authentication required|no basic auth credentials|invalid reference")
 
 
@@ -76,8 +75,12 @@ class Images:
         except EngineError as error:
             if not error.told:
                 raise
-            end = outcomes.unavailable if _FULL.search(str(error)) else outcomes.malformed
+            end = outcomes.unavailable if error.full else outcomes.malformed
             raise end(f"The engine cannot load the image of the task: {error}") from error
+
+    async def own(self, name: str, run: Run, log: TaskLog) -> Image:
+        """An image that the worker itself needs for a task, which the task needs no scope for; otherwise as `ensure`."""
+        return await self._named(name, run, log, guarded=False)
 
     async def release(self, image: Image) -> None:
         """Let an image go; the container that had it must be gone."""
@@ -87,13 +90,13 @@ class Images:
 
     # -- by name
 
-    async def _named(self, name: str, run: Run, log: TaskLog) -> Image:
+    async def _named(self, name: str, run: Run, log: TaskLog, *, guarded: bool = True) -> Image:
         if _NAME.fullmatch(name) is None:
             like = "debian:12 or registry.example.com/team/image@sha256:…"
             raise outcomes.malformed(f"payload.image: {name!r} is not the name of an image; write it like {like}")
         repository, tag = split(name)
         login = await asyncio.to_thread(_registry_auth, repository)
-        if login:
+        if login and guarded:
             guards = tuple(dict.fromkeys(f"docker-worker:image:{each}" for each in (f"{repository}:{tag}", name)))
             await scoped.require(run, [guards], what=f"The image {name} is had with this machine's own credentials, which")
         async with self._locks.setdefault(name, asyncio.Lock()):
@@ -119,7 +122,7 @@ class Images:
                 raise
             gone = error.status in (400, 401, 403, 404) or _GONE.search(str(error))
             message = f"The image {name} cannot be pulled: {error}"
-            raise (outcomes.malformed if gone and not _FULL.search(str(error)) else outcomes.unavailable)(message) from error
+            raise (outcomes.malformed if gone and not error.full else outcomes.unavailable)(message) from error
 
     # -- from artifacts
 

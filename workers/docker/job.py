@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from tcbox import log as logs
 from tcbox.workers import artifacts, certificates, environment, files, outcomes, scoped
 from tcbox.workers.docker import extract, limits, ownership, payload, shell
 from tcbox.workers.docker.caches import Cache, Caches
-from tcbox.workers.docker.containers import Container, Exit, StartError
+from tcbox.workers.docker.containers import Container, Exit, StartError, removed
 from tcbox.workers.docker.devices import Devices, Given
+from tcbox.workers.docker.dind import Beside
 from tcbox.workers.docker.engine import Engine, EngineError
 from tcbox.workers.docker.images import Image, Images
 from tcbox.workers.docker.networks import Network
@@ -32,7 +33,6 @@ _LOG = logs.get("workers")
 _PROXY_HOST = "taskcluster"
 _TERMINAL_LOG = "public/logs/terminal_bulk.log.gz"
 _SHELL = "private/docker-worker/shell.html"
-_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,11 @@ class DockerJob:
         self._bench, self._run, self._log, self._folder, self._payload = bench, run, log, folder, given
         settings = bench.tools.settings
         self.log_names = given.log_names
-        self.trust = certificates.Trust(bench.key, _whereabouts(settings)) if given.trust else None
+        self.trust = certificates.Trust(bench.key, certificates.environment(settings)) if given.trust else None
         self._image: Image | None = None
         self._container: Container | None = None
+        self._beside: Beside | None = None
+        self._binds: list[dict[str, Any]] = []
         self._network: Network | None = None
         self._proxy: Proxy | None = None
         self._shells: shell.Shells | None = None
@@ -79,16 +81,14 @@ class DockerJob:
         """Get the image, make the container, run it."""
         given = self._payload
         await scoped.require(self._run, payload.needed_scopes(given, self._run.task_queue_id), what="The payload")
-        if given.superseder:
-            self._log.caution("payload.supersederUrl is without effect: tasks are no longer superseded")
         try:
             self._image = await self._bench.images.ensure(given.image, self._run, self._log, trust=given.trust)
             for name in given.devices:
                 self._devices.append(await self._bench.devices.take(name, self._log.say))
+            if given.beside:
+                await self._accompany()
             env = await self._environment()
-            # shielded: once asked for, a thing is made, and must be known so that it can be removed
-            self._making = asyncio.ensure_future(self._create(self._image, env))
-            await asyncio.shield(self._making)
+            await self._made(self._create(self._image, env))
         except EngineError as error:
             raise _refused(error, "The container cannot be made") from error
         assert self._container is not None
@@ -100,6 +100,19 @@ class DockerJob:
             return await self._follow(self._container)
 
     # -- making
+
+    async def _made(self, making: Coroutine[Any, Any, None]) -> None:
+        """Wait for something to be made; once asked for it is, also when this run ends, so that it is known and can be removed."""
+        self._making = asyncio.ensure_future(making)
+        await asyncio.shield(self._making)
+
+    async def _accompany(self) -> None:
+        """Have a Docker engine of the task's own run beside it."""
+        bench = self._bench
+        self._beside = Beside(bench.engine, bench.images, bench.tools.settings.dind_image, bench.limits, labels=self._labels, log=self._log)
+        await self._beside.fetch(self._run)
+        await self._made(self._beside.create(f"{self._name}-dind"))
+        self._binds.append(await self._beside.start())
 
     async def _create(self, image: Image, env: dict[str, str]) -> None:
         given = self._payload
@@ -123,7 +136,7 @@ class DockerJob:
         config: dict[str, Any] = {
             "Image": image.id, "Env": [f"{name}={value}" for name, value in env.items()], "Labels": self._labels,
             "Tty": True, "AttachStdout": True, "AttachStderr": True,
-            "HostConfig": limits.host_config(given, self._bench.limits, self._devices, mounts=mounts, network=network, hosts=hosts),
+            "HostConfig": limits.host_config(given, self._bench.limits, self._devices, mounts=mounts, network=network, hosts=hosts, binds=self._binds),
         }  # fmt: skip
         if given.interactive:
             config["Entrypoint"], config["Cmd"] = shell.wrapped(about.get("Entrypoint") or [], given.command or about.get("Cmd") or []), []
@@ -141,8 +154,7 @@ class DockerJob:
             "TASKCLUSTER_WORKER_GROUP": settings.worker_group,
         }
         if self._payload.proxy:
-            self._making = asyncio.ensure_future(self._connect())
-            await asyncio.shield(self._making)
+            await self._made(self._connect())
             assert self._network is not None
             self._proxy = Proxy(run, self._bench.tools.session, guests=self._network.subnet)
             try:
@@ -267,8 +279,10 @@ class DockerJob:
                 stack.push_async_callback(self._network.remove)
             if self._proxy is not None:
                 stack.push_async_callback(self._proxy.close)
+            if self._beside is not None:
+                stack.push_async_callback(self._beside.close)
             if self._container is not None:
-                stack.push_async_callback(_remove, self._container)
+                stack.push_async_callback(removed, self._container)
             if self._watch is not None:
                 stack.push_async_callback(self._close_shells, self._watch)
 
@@ -288,24 +302,10 @@ class DockerJob:
             await self._bench.images.release(self._image)
 
 
-async def _remove(container: Container) -> None:
-    try:
-        await container.remove()
-    except EngineError as error:
-        if error.told:
-            raise
-        _LOG.warning("a container stays until the Docker engine answers again", extra={"container": container.id, "error": str(error)})
-
-
-def _whereabouts(settings: Any) -> dict[str, Any]:
-    where = {"instanceId": settings.worker_id, "instanceType": settings.instance_type, "region": settings.worker_group}
-    return {name: value for name, value in where.items() if value is not None}
-
-
 def _refused(error: EngineError, what: str) -> outcomes.RunEnded:
     if not error.told:  # no answer: another worker, or this one once the engine is back, can run the task
         return outcomes.RunEnded(Outcome("exception", "worker-shutdown", f"{what}: {error}"))
-    if _FULL.search(str(error)):
+    if error.full:
         return outcomes.unavailable(f"{what}: {error}")
     make = outcomes.malformed if error.status in (400, 404) else outcomes.internal
     return make(f"{what}: {error}")

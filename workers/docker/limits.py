@@ -33,30 +33,38 @@ class Limits:
         """As the settings have it; without a word on memory, nine tenths of the machine's, so that it survives."""
         return cls(settings.memory_mb * 1_000_000 or machine * 9 // 10, settings.processes, settings.cpus)
 
+    def told(self) -> dict[str, Any]:
+        """As a part of a container's `HostConfig`."""
+        made: dict[str, Any] = {}
+        if self.memory:
+            made |= {"Memory": self.memory, "MemorySwap": -1}
+        if self.processes:
+            made["PidsLimit"] = self.processes
+        if self.cpus:
+            made["NanoCpus"] = int(self.cpus * 1_000_000_000)
+        return made
+
 
 def host_config(
     payload: Payload, limits: Limits, devices: Sequence[Given], *, mounts: Mapping[str, str | None], network: str | None, hosts: Sequence[str],
+    binds: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The `HostConfig` of a task's container.
 
     Args:
         mounts: for each path in the container the volume that is mounted there; None for one that goes with the container.
+        binds: what else is mounted, as the engine is told of it.
     """
     shared = any(each.shared_memory for each in devices)
     made: dict[str, Any] = {
         "AutoRemove": False,
         "ExtraHosts": ["localhost.localdomain:127.0.0.1", *hosts],
         "LogConfig": {"Type": "none"},
-        "Mounts": [_mount(target, volume) for target, volume in mounts.items()],
+        "Mounts": [*(volume(target, source) for target, source in mounts.items()), *binds],
+        **limits.told(),
     }
     if network is not None:
         made["NetworkMode"] = network
-    if limits.memory:
-        made |= {"Memory": limits.memory, "MemorySwap": -1}
-    if limits.processes:
-        made["PidsLimit"] = limits.processes
-    if limits.cpus:
-        made["NanoCpus"] = int(limits.cpus * 1_000_000_000)
     if shared:
         made["Mounts"].append({"Type": "bind", "Source": "/dev/shm", "Target": "/dev/shm"})  # noqa: S108 - the device that was asked for
     else:
@@ -73,6 +81,7 @@ def host_config(
     return made
 
 
-def _mount(target: str, volume: str | None) -> dict[str, Any]:
+def volume(target: str, source: str | None = None) -> dict[str, Any]:
+    """A volume mounted at a path, without what the image has there; one that goes with the container when it has no name."""
     mount: dict[str, Any] = {"Type": "volume", "Target": target, "VolumeOptions": {"NoCopy": True}}
-    return mount if volume is None else {**mount, "Source": volume}
+    return mount if source is None else {**mount, "Source": source}

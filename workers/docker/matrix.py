@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcbox.workers.matrix import Matrix, Row
+from tcbox.workers.matrix import SUPERSEDER, Matrix, Row
 
 _WORKER, _FEATURES, _FAULTS = (f"acceptance/test_docker_{name}.py::" for name in ("worker", "features", "faults"))
 _PARTS = "unit/test_docker_parts.py::"
@@ -10,6 +10,7 @@ _ENDS, _REFUSED = f"{_WORKER}test_how_a_task_ends", f"{_PARTS}test_payloads_that
 _ARTIFACT_IMAGES = (f"{_WORKER}test_images_from_artifacts", f"{_FEATURES}test_an_image_from_an_artifact_takes_no_names")
 _CACHES = f"{_WORKER}test_caches_last_from_task_to_task"
 _RUNS = f"{_WORKER}test_a_task_runs_in_a_container"
+_DIND = "acceptance/test_docker_dind.py::test_"
 _CUT = "acceptance/test_docker_inside.py::test_a_power_cut_under_docker_tasks"
 _BULK = f"{_FEATURES}test_the_bulk_log_by_its_own_name"
 _LOGS = f"{_WORKER}test_log_names_and_features"
@@ -45,7 +46,7 @@ MATRIX = Matrix(
         Row("capabilities.disableSeccomp", "yes", "scope `docker-worker:capability:disableSeccomp`", (_CAPABILITIES, _ENDS)),
         Row(
             "capabilities.privileged", "by setting", f"`workers.docker.privileged`, and {_scope('capability:privileged')}",
-            (_CAPABILITIES, f"{_FEATURES}test_privileged_containers_must_be_allowed"),
+            (f"{_DIND}privileged_containers", f"{_FEATURES}test_privileged_containers_must_be_allowed"),
         ),
         Row("command", "yes", "", (_RUNS, _ENDS)),
         Row("env", "yes", "", (_RUNS, f"{_FEATURES}test_the_environment")),
@@ -68,10 +69,18 @@ MATRIX = Matrix(
         Row("log", "yes", "", (_LOGS,)),
         Row("onExitStatus.purgeCaches", "yes", "", (_CACHES,)),
         Row("onExitStatus.retry", "yes", "", (_ENDS,)),
-        Row("supersederUrl", "without effect", "the log says so", (_ENDS,)),
+        Row("supersederUrl", "refused", SUPERSEDER, (_ENDS, _REFUSED)),
     ),
     beyond=(
-        Row("features.dind", "refused", "withdrawn by docker-worker: an engine beside the task is no longer part of docker-worker payloads", (_REFUSED, _ENDS)),
+        Row(
+            "features.dind", "by setting",
+            f"withdrawn by docker-worker, and done here: `workers.docker.dind_image`, an engine that runs privileged containers, and {_scope('feature:dind')}",
+            (
+                f"{_DIND}a_task_has_an_engine_of_its_own", f"{_DIND}users_other_than_root", f"{_DIND}the_scope", f"{_DIND}not_asked_for",
+                f"{_DIND}a_cancelled_task", f"{_DIND}nothing_survives_a_killed_worker", f"{_DIND}an_engine_beside_that_does_not_come_up",
+                f"{_DIND}an_engine_without_privileged_containers", _ENDS,
+            ),
+        ),
         Row("features.dockerSave", "refused", "withdrawn by docker-worker: saving the container is no longer part of docker-worker payloads", (_REFUSED,)),
         Row("features.relengAPIProxy", "refused", "withdrawn by docker-worker: this proxy is no longer part of docker-worker payloads", (_REFUSED,)),
         Row("features.balrogVPNProxy", "refused", "withdrawn by docker-worker, as `balrogStageVPNProxy`", (_REFUSED,)),

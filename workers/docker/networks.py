@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import re
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from tcbox.workers import bridges
 from tcbox.workers.docker.engine import Engine, EngineError
-
-_TRIES = 12
-_OWN = ipaddress.IPv4Network("198.18.0.0/15")
-_TAKEN = re.compile(r"address pool|overlaps", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +30,20 @@ class Network:
 
         Raises EngineError.
         """
-        reply = await _made(engine, {"Name": name, "Driver": "bridge", "Labels": labels})
+
+        async def make(addresses: dict[str, str]) -> Any:
+            pool = {"IPAM": {"Config": [addresses]}} if addresses else {}
+            return await engine.call("POST", "/networks/create", body={"Name": name, "Driver": "bridge", "Labels": labels, **pool})
+
+        reply = await bridges.made(make)
         details = await engine.call("GET", f"/networks/{reply['Id']}")
-        for config in details["IPAM"]["Config"]:
-            gateway = config.get("Gateway", "").partition("/")[0]
-            if gateway and ":" not in gateway:
-                return cls(engine, reply["Id"], gateway, config["Subnet"])
-        await cls(engine, reply["Id"], "", "").remove()
-        raise EngineError("the engine made a network without an IPv4 address for this machine: mend its default address pools")
+        found = bridges.ends(details["IPAM"]["Config"])
+        if found is None:
+            await cls(engine, reply["Id"], "", "").remove()
+            raise EngineError(bridges.NO_GATEWAY)
+        return cls(engine, reply["Id"], *found)
 
     async def remove(self) -> None:
         """Remove it; nothing when it is gone."""
         with contextlib.suppress(EngineError):
             await self.engine.call("DELETE", f"/networks/{self.id}")
-
-
-async def _made(engine: Engine, body: dict[str, Any]) -> Any:
-    """A network with addresses from the engine's own pools, which are good for some thirty; from others beyond that."""
-    for attempt in range(_TRIES):
-        pool = {} if attempt == 0 else {"IPAM": {"Config": [_addresses()]}}
-        try:
-            return await engine.call("POST", "/networks/create", body={**body, **pool})
-        except EngineError as error:
-            if not _TAKEN.search(str(error)) or attempt == _TRIES - 1:
-                raise
-    return None
-
-
-def _addresses() -> dict[str, str]:
-    """One of the 8192 networks of 16 addresses below 198.18.0.0/15, which is set aside for tests and leads nowhere outside."""
-    chosen = _OWN.network_address + secrets.randbelow(_OWN.num_addresses // 16) * 16
-    return {"Subnet": f"{chosen}/28", "Gateway": str(chosen + 1)}

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcbox import clock as clocks
-from tcbox.workers import outcomes, payloads
+from tcbox.workers import payloads, withdrawn
 from tcbox.workers.lifecycle import LogNames
 
-WITHDRAWN = {
-    "dind": "an engine beside the task is no longer part of docker-worker payloads: run one inside the task, with capabilities.privileged",
-    "dockerSave": "saving the container is no longer part of docker-worker payloads: build the image in the task and upload it as an artifact",
-    "relengAPIProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
-    "balrogVPNProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
-    "balrogStageVPNProxy": "this proxy is no longer part of docker-worker payloads: leave it out",
-}
-"""Features that docker-worker had once and its schema has no more, with what to do instead."""
+_BESIDE = "dind"
+"""The feature that had its place in docker-worker payloads until its schema dropped it; this worker still has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,7 @@ class Payload:
         terminal_log: the log is to be had by the name that docker-worker's own bulk log had, too.
         ptrace: tasks may trace processes.
         unfiltered: system calls are not filtered.
-        superseder: there is a supersederUrl, which does nothing.
+        beside: a Docker engine of the task's own runs beside it.
         retry, purge_caches: exit codes.
     """
 
@@ -53,7 +47,7 @@ class Payload:
     unfiltered: bool
     interactive: bool
     trust: bool
-    superseder: bool
+    beside: bool
     retry: frozenset[int]
     purge_caches: frozenset[int]
 
@@ -63,23 +57,26 @@ class Payload:
         return [artifact["path"] for artifact in self.artifacts.values() if artifact["type"] == "volume"]
 
 
-def read(task: Mapping[str, Any], *, longest: int, privileged: bool = False) -> Payload:
+def read(task: Mapping[str, Any], *, longest: int, privileged: bool = False, beside: bool = False) -> Payload:
     """Read a task's payload.
 
     Args:
         longest: the longest maxRunTime allowed, in seconds.
         privileged: whether privileged containers are allowed here.
+        beside: whether tasks may have a Docker engine of their own here.
 
     Raises RunEnded(malformed-payload) with all that is wrong.
     """
-    asked = _explicit(task["payload"])
-    given = _checked(task["payload"])
+    asked = withdrawn.asked(task["payload"])
+    given = _checked(task["payload"], asked)
     features, capabilities = given.get("features", {}), given.get("capabilities", {})
-    faults = [*_times(task, given, longest), *_paths(given)]
+    faults = [*_times(task, given, longest), *_paths(given), *withdrawn.faults(given)]
+    if asked.get(_BESIDE) and not beside:
+        faults.append("payload.features.dind: this worker runs no Docker engine beside a task: leave it out, or set workers.docker.dind_image")
     if capabilities.get("privileged") and not privileged:
         faults.append("payload.capabilities.privileged: this worker runs no privileged containers: leave it out, or set workers.docker.privileged")
     if faults:
-        raise outcomes.malformed("The task's payload asks for what this worker does not do:\n" + "\n".join(f"- {fault}" for fault in faults))
+        raise payloads.refused(faults)
     kept, exits = features.get("artifacts", True), given.get("onExitStatus", {})
     live = given.get("log", "public/logs/live.log")
     return Payload(
@@ -101,7 +98,7 @@ def read(task: Mapping[str, Any], *, longest: int, privileged: bool = False) -> 
         unfiltered=capabilities.get("disableSeccomp", False),
         interactive=features.get("interactive", False),
         trust=features.get("chainOfTrust", False),
-        superseder="supersederUrl" in given,
+        beside=bool(asked.get(_BESIDE)),
         retry=frozenset(exits.get("retry", ())),
         purge_caches=frozenset(exits.get("purgeCaches", ())),
     )
@@ -110,7 +107,7 @@ def read(task: Mapping[str, Any], *, longest: int, privileged: bool = False) -> 
 def needed_scopes(payload: Payload, task_queue_id: str) -> list[str | tuple[str, ...]]:
     """The scopes that a payload needs; of several in a tuple, one is enough."""
     guarded = [f"cache:{name}" for name in payload.cache] + [f"capability:device:{name}" for name in payload.devices]
-    guarded += ["capability:privileged"] * payload.privileged
+    guarded += ["capability:privileged"] * payload.privileged + [f"feature:{_BESIDE}"] * payload.beside
     needed: list[str | tuple[str, ...]] = [(f"docker-worker:{each}", f"docker-worker:{each}:{task_queue_id}") for each in guarded]
     needed += ["docker-worker:capability:disableSeccomp"] * payload.unfiltered
     return needed + ["docker-worker:feature:allowPtrace"] * payload.ptrace
@@ -122,24 +119,17 @@ def backing_name(live: str) -> str:
     return f"{stem}_backing{extension}"
 
 
-def _explicit(payload: Any) -> dict[str, Any]:
-    """The features that the payload itself names, without defaults."""
-    features = payload.get("features") if isinstance(payload, dict) else None
-    return dict(features) if isinstance(features, dict) else {}
+def _checked(payload: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload in the form of its schema, without the feature that has no place in it, defaults filled in.
 
-
-def _checked(payload: Any) -> dict[str, Any]:
-    gone = [name for name in _explicit(payload) if name in WITHDRAWN]
-    if not gone:
-        checked: dict[str, Any] = payloads.checked("docker-worker", "payload", payload)
-        return checked
-    lines = "\n".join(f"- payload.features.{name}: {WITHDRAWN[name]}" for name in gone)
-    kept = {**payload, "features": {name: value for name, value in payload["features"].items() if name not in WITHDRAWN}}
-    try:
-        payloads.checked("docker-worker", "payload", kept)
-    except outcomes.RunEnded as error:
-        raise outcomes.malformed(f"{error.outcome.message}\n{lines}") from error
-    raise outcomes.malformed(f"The task's payload asks for what this worker does not do:\n{lines}")
+    Raises RunEnded(malformed-payload) with every fault.
+    """
+    faults = withdrawn.features(asked)
+    if not isinstance(asked.get(_BESIDE, False), bool):
+        faults.append(f"payload.features.{_BESIDE}: must be true or false")
+    bare = withdrawn.without(payload, {*withdrawn.FEATURES, _BESIDE})
+    checked: dict[str, Any] = payloads.checked("docker-worker", "payload", bare, besides=faults)
+    return checked
 
 
 def _times(task: Mapping[str, Any], given: Mapping[str, Any], longest: int) -> list[str]:

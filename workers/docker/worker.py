@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tcbox import clock as clocks
-from tcbox import ids
 from tcbox.workers import certificates, lifecycle, room
 from tcbox.workers.docker import leftovers, payload
 from tcbox.workers.docker.caches import Caches
@@ -21,13 +20,11 @@ from tcbox.workers.docker.job import Bench, DockerJob
 from tcbox.workers.docker.limits import Limits
 from tcbox.workers.docker.origins import Origins
 from tcbox.workers.docker.shelf import Shelf
-from tcbox.workers.helpers import WATCHDOG, Helper
+from tcbox.workers.helpers import Watchdog
 from tcbox.workers.lifecycle import Tools
 from tcbox.workers.outcomes import Outcome
 from tcbox.workers.runs import Run
 from tcbox.workers.tasklog import TaskLog
-
-_WORKER = "tcbox.worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Docker:
 
     tools: Tools
     bench: Bench
-    guard: Guard
+    guard: Watchdog
     room: room.Room
 
     @classmethod
@@ -53,7 +50,7 @@ class Docker:
         await leftovers.clear(engine, settings.instance)
         for folder in list(tools.folder.iterdir()):
             await asyncio.to_thread(lifecycle.remove, folder)
-        guard = Guard(engine.url, settings.folder / "volumes")
+        guard = Watchdog(engine.url, str(settings.folder / "volumes"))
         stack.callback(guard.close)
         caches = Caches(engine, settings.folder / "volumes", clock, settings.instance, keep=settings.capacity, token=guard.token)
         await caches.recover()
@@ -64,7 +61,7 @@ class Docker:
         origins = Origins(images, tools.session, [key.public, *settings.trusted_keys], strict=bool(settings.trusted_keys))
         bench = Bench(
             tools, engine, Images(engine, images, tools.session, shelf, origins), caches, Devices(), key,
-            Limits.of(settings, int(about.get("MemTotal") or 0)), {leftovers.LABEL: settings.instance, _WORKER: guard.token},
+            Limits.of(settings, int(about.get("MemTotal") or 0)), {leftovers.LABEL: settings.instance, **guard.labels},
         )  # fmt: skip
 
         async def clear() -> None:
@@ -96,33 +93,8 @@ class Docker:
 
     def _job(self, run: Run, log: TaskLog, folder: Path) -> DockerJob:
         settings = self.tools.settings
-        return DockerJob(self.bench, run, log, folder, payload.read(run.task, longest=settings.max_run_time_s, privileged=settings.privileged))
-
-
-class Guard:
-    """The watchdog of this worker's containers, started with the first task.
-
-    Attributes:
-        token: value of the label `tcbox.worker`, by which containers and networks are guarded.
-    """
-
-    def __init__(self, address: str, volumes: Path) -> None:
-        self.token = ids.slugid()
-        self._address, self._volumes = address, volumes
-        self._helper: Helper | None = None
-
-    def start(self) -> None:
-        """Start it, unless it runs."""
-        if self._helper is None or not self._helper.alive:
-            self._helper = Helper(WATCHDOG, self._address, f"{_WORKER}={self.token}", str(self._volumes))
-
-    def close(self) -> None:
-        """Let it go; may be called twice."""
-        helper, self._helper = self._helper, None
-        if helper is not None:
-            with contextlib.suppress(OSError):
-                helper.channel.send(b"+")
-            helper.close()
+        given = payload.read(run.task, longest=settings.max_run_time_s, privileged=settings.privileged, beside=bool(settings.dind_image))
+        return DockerJob(self.bench, run, log, folder, given)
 
 
 def _places(folder: Path, address: str, about: dict[str, Any]) -> list[Path]:

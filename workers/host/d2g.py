@@ -170,8 +170,6 @@ def _payload(given: Mapping[str, Any], artifacts: list[dict[str, Any]], caches: 
         made["artifacts"] = artifacts
     if caches:
         made["mounts"] = [{"cacheName": name, "directory": folder} for folder, name in caches]
-    if "supersederUrl" in given:
-        made["supersederUrl"] = given["supersederUrl"]
     return made
 
 

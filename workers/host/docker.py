@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -12,13 +13,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
-from tcbox import errors, ids, log
-from tcbox.workers import outcomes
-from tcbox.workers.helpers import WATCHDOG, Helper
+from tcbox import errors, log
+from tcbox.workers import bridges, outcomes
+from tcbox.workers.helpers import Watchdog
 
 _LOG = log.get("workers")
 LABEL = "tcbox.host"
-_WORKER = "tcbox.worker"
 _LOOK_S = 10.0
 _PATIENCE_S = 120.0
 _RETURN_S, _AGAIN_S = 60.0, 2.0
@@ -63,10 +63,8 @@ class Docker:
 
     def __init__(self, url: str, instance: str, mark: Path, *, wanted: bool) -> None:
         self.url, self._instance, self._mark, self._wanted = url, instance, mark, wanted
-        token = ids.slugid()
-        self.labels = {LABEL: instance, _WORKER: token}
-        self._guarded = f"{_WORKER}={token}"
-        self._helper: Helper | None = None
+        self._watchdog = Watchdog(url)
+        self.labels = {LABEL: instance, **self._watchdog.labels}
         self._looked = -_LOOK_S
         self._missing = ""
         self._answered = False
@@ -166,17 +164,13 @@ class Docker:
 
     def guard(self) -> None:
         """Have what bears the labels removed also when this worker is killed."""
-        if self._helper is None or not self._helper.alive:
+        if not self._watchdog.alive:
             self._mark.touch()
-            self._helper = Helper(WATCHDOG, self.url, self._guarded, "")
+            self._watchdog.start()
 
     def close(self) -> None:
         """Let the helper go; may be called twice."""
-        helper, self._helper = self._helper, None
-        if helper is not None:
-            with contextlib.suppress(OSError):
-                helper.channel.send(b"+")
-            helper.close()
+        if self._watchdog.close():
             self._mark.unlink(missing_ok=True)
 
     async def network(self, name: str) -> Network:
@@ -186,14 +180,16 @@ class Docker:
         """
         self.guard()
         labels = [f"--label={key}={value}" for key, value in self.labels.items()]
-        await self.ask("network", "create", *labels, name)
-        told = await self.ask("network", "inspect", name, "--format", "{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}}{{println}}{{end}}")
-        for line in told.splitlines():
-            gateway, _, subnet = line.strip().partition(" ")
-            if gateway and subnet and ":" not in gateway:
-                return Network(name, gateway.partition("/")[0], subnet)
-        await self.remove_network(name)
-        raise DockerError("the engine made a network without an IPv4 address for this machine: mend its default address pools")
+
+        async def make(addresses: dict[str, str]) -> str:
+            return await self.ask("network", "create", *labels, *(f"--{key.lower()}={value}" for key, value in addresses.items()), name)
+
+        await bridges.made(make)
+        found = bridges.ends(json.loads(await self.ask("network", "inspect", name, "--format", "{{json .IPAM.Config}}")) or ())
+        if found is None:
+            await self.remove_network(name)
+            raise DockerError(bridges.NO_GATEWAY)
+        return Network(name, *found)
 
     async def remove_network(self, name: str) -> None:
         """Remove a bridge; nothing when it is gone."""

@@ -76,8 +76,6 @@ class HostJob:
         """Mount, then run the commands in order until one fails."""
         given = self._payload
         await scoped.require(self._run, given.scopes, what="The payload")
-        for name in given.without_effect:
-            self._log.caution(f"payload.{name} has no effect: leave it out")
         if given.mounts:
             await self._mounts.mount(self._means.tools.http)
         network = await self._prepare_environment()

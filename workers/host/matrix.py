@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcbox.workers.matrix import Matrix, Row
+from tcbox.workers.matrix import SUPERSEDER, Matrix, Row
 
 _WORKER, _FEATURES, _FAULTS = (f"acceptance/test_host_{name}.py::test_" for name in ("worker", "features", "faults"))
 _D2G, _PURE, _ARCHIVES = "acceptance/test_host_d2g.py::test_", "unit/test_host_d2g.py::test_", "unit/test_host_archives.py::test_"
@@ -104,7 +104,7 @@ MATRIX = Matrix(
             "groups that the worker's user is in, with scope `generic-worker:os-group:<taskQueueId>/<group>`; others are refused",
             (f"{_FEATURES}a_group_of_the_users_needs_a_scope", _ENDS),
         ),
-        Row("supersederUrl", "without effect", "the log says so", (_ENDS,)),
+        Row("supersederUrl", "refused", SUPERSEDER, (_ENDS, f"{_PURE}faults")),
         Row("taskclusterProxyInterface=localhost", "yes", "", (f"{_WORKER}the_proxy_signs_for_the_task",)),
         Row(
             "taskclusterProxyInterface=docker-bridge",
@@ -143,6 +143,8 @@ MATRIX = Matrix(
         Row("log", "yes", "", (f"{_PURE}without_artifacts_there_are_no_logs",)),
     ),
     beyond=(
+        Row("features.dind", "refused", "only the docker worker has an engine beside a task", (f"{_PURE}faults",)),
+        Row("features.relengAPIProxy", "refused", "withdrawn by docker-worker, as are `dockerSave` and proxies for Balrog", (f"{_PURE}faults",)),
         Row(
             "cancelled, or past the deadline",
             "yes",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcbox import clock as clocks
-from tcbox.workers import files, outcomes, payloads
+from tcbox.workers import files, outcomes, payloads, withdrawn
 from tcbox.workers.host import d2g
 from tcbox.workers.lifecycle import LogNames
 
@@ -17,6 +17,7 @@ _REFUSED = {
     "loopbackAudio": "a loopback sound device",
     "loopbackVideo": "a loopback video device",
 }
+_ELSEWHERE = {"dind": "only the docker worker has an engine beside a task: leave it out, or send the task to a queue that a docker worker serves"}
 _WINDOWS = {
     "features": {"hideCmdWindow": "windows of commands", "runAsAdministrator": "administrators that commands run as"},
     "": {"rdpInfo": "remote desktops"},
@@ -51,7 +52,6 @@ class Payload:
     trust: bool
     monitor: bool
     measured: bool
-    without_effect: tuple[str, ...]
     retry: frozenset[int]
     purge_caches: frozenset[int]
     scopes: tuple[tuple[str, ...], ...]
@@ -74,18 +74,18 @@ def read(task: Mapping[str, Any], *, longest: int, queue: str = "", groups: froz
     if "image" in body:
         if containers:
             raise outcomes.malformed(f"The payload names an image, which needs a container. {containers}")
-        asked = payloads.checked("generic-worker", f"{_SCHEMA}1", body)
+        asked = _docker(body)
         translation, needed = d2g.translate(asked), d2g.scopes(asked, queue)
         given = payloads.checked("generic-worker", f"{_SCHEMA}0", {"command": [["docker"]], **translation.payload})
-        faults = [*d2g.faults(asked, kvm=kvm), *_times(task, given, longest, named=True), *_names(given)]
+        faults = [*withdrawn.faults(asked), *d2g.faults(asked, kvm=kvm), *_times(task, given, longest, named=True), *_names(given)]
     else:
         translation, given = None, _posix(body)
         needed = [(f"generic-worker:os-group:{queue}/{group}",) for group in given.get("osGroups", ())]
         if given.get("features", {}).get("runTaskAsCurrentUser"):
             needed.append((f"generic-worker:run-task-as-current-user:{queue}",))
-        faults = [*_unsupported(given, groups, containers), *_times(task, given, longest), *_names(given)]
+        faults = [*withdrawn.faults(given), *_unsupported(given, groups, containers), *_times(task, given, longest), *_names(given)]
     if faults:
-        raise outcomes.malformed("The task's payload asks for what this worker does not do:\n" + "\n".join(f"- {fault}" for fault in faults))
+        raise payloads.refused(faults)
     features, logs, exits = given.get("features", {}), given.get("logs", {}), given.get("onExitStatus", {})
     return Payload(
         command=given["command"],
@@ -103,12 +103,22 @@ def read(task: Mapping[str, Any], *, longest: int, queue: str = "", groups: froz
         trust=features.get("chainOfTrust", False),
         monitor=features.get("resourceMonitor", True),
         measured=body.get("features", {}).get("resourceMonitor", False) and translation is None,
-        without_effect=("supersederUrl",) if "supersederUrl" in given else (),
         retry=frozenset(exits.get("retry", ())),
         purge_caches=frozenset(exits.get("purgeCaches", ())),
         scopes=tuple(needed),
         docker=translation,
     )
+
+
+def _docker(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload in the form of those for docker-worker, defaults filled in.
+
+    Raises RunEnded(malformed-payload) with every fault.
+    """
+    asked = withdrawn.asked(body)
+    faults = withdrawn.features(asked) + [f"payload.features.{name}: {what}" for name, what in _ELSEWHERE.items() if asked.get(name)]
+    given: dict[str, Any] = payloads.checked("generic-worker", f"{_SCHEMA}1", withdrawn.without(body, {*withdrawn.FEATURES, *_ELSEWHERE}), besides=faults)
+    return given
 
 
 def _posix(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,16 +131,11 @@ def _posix(body: Mapping[str, Any]) -> dict[str, Any]:
         part = rest.get(place) if place else rest
         if isinstance(part, dict):
             faults += [
-                f"- payload.{f'{place}.' if place else ''}{name}: {what} are had on Windows only: leave it out" for name, what in names.items() if name in part
+                f"payload.{f'{place}.' if place else ''}{name}: {what} are had on Windows only: leave it out" for name, what in names.items() if name in part
             ]
             kept = {name: value for name, value in part.items() if name not in names}
             rest = {**rest, place: kept} if place else kept
-    try:
-        given: dict[str, Any] = payloads.checked("generic-worker", f"{_SCHEMA}0", rest)
-    except outcomes.RunEnded as error:
-        raise outcomes.malformed("\n".join((error.outcome.message, *faults))) from error
-    if faults:
-        raise outcomes.malformed("\n".join(("The task's payload asks for what this worker does not do:", *faults)))
+    given: dict[str, Any] = payloads.checked("generic-worker", f"{_SCHEMA}0", rest, besides=faults)
     return given
 
 
