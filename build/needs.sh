@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the tests need besides Python: a Docker engine, PostgreSQL's server programs, RabbitMQ, busybox for images,
-# Chromium; Go, Node and Rust.
+# Chromium, and what drives it, curl, ip for hosts in network namespaces; Go, Node and Rust. SeaweedFS, an S3 server, comes with the extra `test`.
 # Installed here when this is Debian and we are root; otherwise what is missing is named, and in CI that is an error.
 set -euo pipefail
 missing=()
@@ -9,9 +9,12 @@ command -v dockerd >/dev/null || missing+=(docker.io)
 have_postgres || missing+=(postgresql)
 command -v rabbitmq-server >/dev/null || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
 command -v busybox >/dev/null && busybox 2>&1 | grep -q BusyBox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 || missing+=(busybox-static)
+command -v ip >/dev/null || missing+=(iproute2)
 command -v zstd >/dev/null || missing+=(zstd)
 command -v debootstrap >/dev/null || missing+=(debootstrap)
 command -v chromium >/dev/null || missing+=(chromium)
+command -v curl >/dev/null || missing+=(curl)
+ldconfig -p 2>/dev/null | grep -q libatomic.so.1 || ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing+=(libatomic1)
 
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

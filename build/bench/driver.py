@@ -1,33 +1,38 @@
 """One scenario against a running instance, in a process of its own; prints one JSON line.
 
-usage: driver.py ROOT_URL CLIENT_ID ACCESS_TOKEN SCENARIO CLIENTS OPERATIONS [SERVER_PID]
+usage: driver.py ROOT_URL CLIENT_ID ACCESS_TOKEN SCENARIO CLIENTS OPERATIONS [server=PID[+PID...],...]
+
+Of several root URLs, with commas between them, each client takes one in turn. The CPU of the processes that are named is
+measured over the same time as the operations.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import resource
 import sys
 import time
-from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import usage
 import uvloop
 from wire import Client, Signer, slugid, wire_time
 
 QUEUE = "bench/load"
 POOL = 200
+GROUPS = 16
+"""Task groups that are at work at the same time."""
 
 
 class Scenarios:
     """The operations; each is one method that does one of them with a given client."""
 
-    def __init__(self, root: str, client_id: str, token: str) -> None:
-        self.root, self.client_id, self.token = root, client_id, token
-        self.group = slugid()
+    def __init__(self, client_id: str, token: str) -> None:
+        self.client_id, self.token = client_id, token
+        self.groups = [slugid() for _ in range(GROUPS)]
         self.tasks: list[str] = []
         self.queue = f"bench/q-{slugid().lower().replace('_', 'x').replace('-', 'y')}"
         self.created, self.deadline, self.expires = wire_time(0), wire_time(86400), wire_time(10 * 86400)
@@ -35,32 +40,50 @@ class Scenarios:
     def definition(self) -> dict[str, object]:
         provisioner, worker_type = self.queue.split("/")
         return {
-            "provisionerId": provisioner, "workerType": worker_type, "schedulerId": "bench", "taskGroupId": self.group,
+            "provisionerId": provisioner, "workerType": worker_type, "schedulerId": "bench", "taskGroupId": random.choice(self.groups),
             "created": self.created, "deadline": self.deadline, "expires": self.expires, "priority": "low", "scopes": [], "routes": [],
             "payload": {"image": "debian:12", "command": ["/bin/bash", "-c", "echo hello; sleep 1"], "maxRunTime": 600, "env": {"A": "1", "B": "2"}},
             "metadata": {"name": "bench", "description": "a task of the bench", "owner": "bench@example.com", "source": "https://example.com/bench"},
             "tags": {"kind": "bench"}, "extra": {"n": 1},
         }  # fmt: skip
 
-    async def create(self, client: Client) -> None:
+    async def create(self, client: Client) -> str:
         task_id = slugid()
         await client.call("PUT", "queue", f"/task/{task_id}", self.definition())
         if len(self.tasks) < POOL:
             self.tasks.append(task_id)
+        return task_id
 
     async def status(self, client: Client) -> None:
         await client.call("GET", "queue", f"/task/{random.choice(self.tasks)}/status")
 
-    async def claim(self, client: Client) -> None:
+    async def _claimed(self, client: Client) -> tuple[dict[str, Any], Signer]:
+        """A task, and what signs with its credentials."""
         reply = await client.call("POST", "queue", f"/claim-work/{quote(self.queue, safe='')}", {"workerGroup": "bench", "workerId": "w1", "tasks": 1})
         task = json.loads(reply)["tasks"][0]
         made = task["credentials"]
-        signer = Signer(made["clientId"], made["accessToken"], made["certificate"], client.host, client.port)
+        return task, Signer(made["clientId"], made["accessToken"], made["certificate"], client.host, client.port)
+
+    async def claim(self, client: Client) -> None:
+        task, signer = await self._claimed(client)
         await client.call("POST", "queue", f"/task/{task['status']['taskId']}/runs/{task['runId']}/completed", signer=signer)
 
     async def lifecycle(self, client: Client) -> None:
         await self.create(client)
         await self.claim(client)
+
+    async def whole(self, client: Client) -> None:
+        """What a task of a CI costs: created, claimed, its claim renewed, three artifacts, completed, and its status asked for."""
+        task_id = await self.create(client)
+        task, signer = await self._claimed(client)
+        run = f"/task/{task['status']['taskId']}/runs/{task['runId']}"
+        for name in ("live_backing.log", "target.tar.gz", "target.json"):
+            asked = {"storageType": "s3", "contentType": "text/plain", "expires": self.expires}
+            await client.call("POST", "queue", f"{run}/artifacts/{quote(f'public/{name}', safe='')}", asked, signer=signer)
+        reply = json.loads(await client.call("POST", "queue", f"{run}/reclaim", signer=signer))["credentials"]
+        signer = Signer(reply["clientId"], reply["accessToken"], reply["certificate"], client.host, client.port)
+        await client.call("POST", "queue", f"{run}/completed", signer=signer)
+        await client.call("GET", "queue", f"/task/{task_id}/status")
 
     async def secret_set(self, client: Client) -> None:
         name = f"bench%2Fs{random.randrange(POOL)}"
@@ -81,7 +104,7 @@ class Scenarios:
         await client.call("GET", "queue", "/ping", signed=False)
 
     async def prepare(self, scenario: str, clients: list[Client], operations: int) -> None:
-        needed = {"status": POOL, "claim": operations + 200, "lifecycle": len(clients)}.get(scenario, 0)
+        needed = {"status": POOL, "claim": operations + 200, "lifecycle": len(clients), "whole": len(clients)}.get(scenario, 0)
         await _share(clients, needed, self.create)
         if scenario == "secret_get":
             for index in range(POOL):
@@ -119,25 +142,21 @@ async def _share(clients: list[Client], count: int, operation: object) -> list[f
     return taken
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a process, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def main() -> None:
     root, client_id, token, scenario, concurrency, operations = sys.argv[1:7]
-    pid = int(sys.argv[7]) if len(sys.argv) > 7 else 0
-    count = int(operations)
-    clients = [await Client(root, client_id, token).connect() for _ in range(max(2, int(concurrency)))]
-    scenarios = Scenarios(root, client_id, token)
-    used = clients[: int(concurrency)]
+    groups = usage.parse(sys.argv[7]) if len(sys.argv) > 7 else {}
+    count, roots = int(operations), root.split(",")
+    clients = [await Client(roots[index % len(roots)], client_id, token).connect() for index in range(max(2, int(concurrency)))]
+    scenarios = Scenarios(client_id, token)
+    working = clients[: int(concurrency)]
     await scenarios.prepare(scenario, clients, count)
     if scenario not in ("pickup", "claim"):
-        await _share(used, min(200, count // 5), getattr(scenarios, scenario))
-    server, own, started = cpu_of(pid) if pid else 0.0, _own_cpu(), time.perf_counter()
-    taken = await scenarios.pickup(clients, count) if scenario == "pickup" else await _share(used, count, getattr(scenarios, scenario))
+        await _share(working, min(200, count // 5), getattr(scenarios, scenario))
+    before, own, started = usage.seconds(groups), _own_cpu(), time.perf_counter()
+    taken = await scenarios.pickup(clients, count) if scenario == "pickup" else await _share(working, count, getattr(scenarios, scenario))
     wall = time.perf_counter() - started
+    after = usage.seconds(groups)
+    used = {f"{name}_cpu_us": round((after[name] - before[name]) / len(taken) * 1e6) for name in groups}
     taken.sort()
 
     def at(share: float) -> float:
@@ -146,7 +165,7 @@ async def main() -> None:
     print(json.dumps({
         "scenario": scenario, "clients": int(concurrency), "operations": len(taken), "per_second": round(len(taken) / wall, 1),
         "p50": at(0.5), "p95": at(0.95), "p99": at(0.99),
-        "server_cpu_us": round(((cpu_of(pid) if pid else 0.0) - server) / len(taken) * 1e6), "driver_cpu_us": round((_own_cpu() - own) / len(taken) * 1e6),
+        **used, "driver_cpu_us": round((_own_cpu() - own) / len(taken) * 1e6),
     }))  # fmt: skip
 
 

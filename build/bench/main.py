@@ -1,9 +1,10 @@
 """Measure a real instance over HTTP and write the table into docs/performance.md.
 
-usage: build/bench.sh [--rounds N] [--quick] [--million] [--only SCENARIO]
+usage: build/bench.sh [--rounds N] [--quick] [--million] [--only SCENARIO] [--replicas]
 
 Each figure is the median of several rounds; the driver runs in a process of its own and its cost stands beside.
-`--million` runs all again with a million resolved tasks in the database.
+`--million` runs all again with a million resolved tasks in the database. `--replicas` measures a cluster of services instead, on
+PostgreSQL, and writes its own table.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).parent
 TCBOX = [sys.executable, "-m", "tcbox"]
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+MARKS = "<!-- {name}:begin -->", "<!-- {name}:end -->"
 SCENARIOS = {  # operations at 1, 8 and 32 clients
     "ping": (4000, 20000, 20000), "create": (2000, 12000, 16000), "status": (4000, 20000, 24000), "claim": (1000, 5000, 6000),
     "lifecycle": (1000, 4000, 5000), "secret_set": (2000, 12000, 16000), "secret_get": (4000, 20000, 24000), "hawk": (4000, 20000, 24000),
@@ -58,7 +59,7 @@ class Instance:
 
     def run(self, scenario: str, clients: int, operations: int) -> dict[str, float]:
         """One run of the driver; what it measured."""
-        command = [sys.executable, str(HERE / "driver.py"), *self.access, scenario, str(clients), str(operations), str(self.pid)]
+        command = [sys.executable, str(HERE / "driver.py"), *self.access, scenario, str(clients), str(operations), f"server={self.pid}"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{scenario} with {clients} clients failed:\n{done.stderr[-3000:]}")
@@ -174,14 +175,32 @@ def noop(rounds: int) -> float:
         return float(out)
 
 
+def inside(count: int) -> list[str]:
+    """Rows on instances inside a test's process: the first, and so many after it."""
+    out = subprocess.run([sys.executable, str(HERE / "inside.py"), str(count)], check=True, capture_output=True, text=True).stdout
+    first, *others = json.loads(out)
+
+    def shown(part: str) -> str:
+        took = sorted(row[part] for row in others)
+        return f"{statistics.median(took):.1f} / {took[int(len(took) * 0.95)]:.1f} ms ({statistics.median(row[f'{part}_cpu'] for row in others):.1f} ms of CPU)"
+
+    return [
+        f"| first instance inside a test's process, import to ready | {first['ready'] / 1000:.2f} s |",
+        f"| the next ones, start to ready, p50 / p95 of {count} | {shown('ready')} |",
+        f"| their end, p50 / p95 | {shown('stop')} |",
+    ]
+
+
 def report(given: argparse.Namespace) -> list[str]:
     """Measure what was asked for; the lines for the page."""
     scale = 0.2 if given.quick else 1.0
     lines = [f"Python {platform.python_version()}, {os.cpu_count()} cores, Linux {platform.release()}; medians of {given.rounds} rounds.", ""]
+    if given.only == "inside":
+        return lines + inside(50)
     if not given.only:
         ready, command = starts(max(5, given.rounds))
         lines += ["| what | figure |", "|---|---:|", f"| start of the process to ready, fresh data folder | {ready:.2f} s |"]
-        lines += [f"| `tcbox up --detach` from start to return | {command:.2f} s |"]
+        lines += [f"| `tcbox up --detach` from start to return | {command:.2f} s |", *inside(50)]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         instance = Instance(folder)
         instance.start()
@@ -211,12 +230,21 @@ def report(given: argparse.Namespace) -> list[str]:
     return lines
 
 
-def write(lines: list[str]) -> None:
-    """Put the lines into the page, between its marks; the rest of it stays as it is."""
+def write(lines: list[str], name: str) -> None:
+    """Put the lines into the page, between the marks of this name; the rest of it stays as it is."""
     page = ROOT / "docs" / "performance.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    begin, end = (mark.format(name=name) for mark in MARKS)
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     text = "\n".join(lines)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
+def clustered(given: argparse.Namespace) -> list[str]:
+    """The lines of a cluster, whose tools no other bench needs."""
+    sys.path.insert(0, str(ROOT))
+    import replicas
+
+    return replicas.report(given.rounds, quick=given.quick)
 
 
 def main() -> None:
@@ -225,13 +253,14 @@ def main() -> None:
     args.add_argument("--rounds", type=int, default=3)
     args.add_argument("--quick", action="store_true", help="a fifth of the operations; nothing is written")
     args.add_argument("--million", action="store_true", help="all again with a million tasks in the database")
-    args.add_argument("--only", choices=[*SCENARIOS, "pickup"], help="one scenario; nothing is written")
+    args.add_argument("--only", choices=[*SCENARIOS, "pickup", "inside"], help="one scenario; nothing is written")
+    args.add_argument("--replicas", action="store_true", help="services as processes of their own, with one to three of the queue")
     args.add_argument("--no-write", action="store_true", help="print the table only")
     given = args.parse_args()
-    lines = report(given)
+    lines = clustered(given) if given.replicas else report(given)
     print("\n".join(lines))
     if not given.no_write and not given.only and not given.quick:
-        write(lines)
+        write(lines, "replicas" if given.replicas else "bench")
 
 
 if __name__ == "__main__":
