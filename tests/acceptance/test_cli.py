@@ -19,7 +19,7 @@ from tests.support.box import TCBOX, Box, clean_env
 NO_WORKERS = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
 UP_KEYS = {
     "rootUrl", "host", "port", "pid", "data", "defaultData", "ephemeral", "database", "log", "ui", "metrics",
-    "services", "workers", "credentials", "readyAfter", "events", "switchedOff", "notes",
+    "services", "workers", "credentials", "readyAfter", "events", "switchedOff", "notes", "seed",
 }  # fmt: skip
 
 
@@ -304,7 +304,7 @@ def test_doctor_finds_a_damaged_and_a_newer_database(place, tmp_path):
     tcbox(place, "down", "--data", str(data))
     tcbox(place, "doctor", "--data", str(data))
     with sqlite3.connect(data / "tcbox.db") as connection:
-        connection.execute("INSERT INTO tcbox_migrations VALUES ('queue', 99, 'future', 'x', 0)")
+        connection.execute("INSERT INTO tcbox_migrations (service, number, name, checksum, applied) VALUES ('queue', 99, 'future', 'x', 0)")
     connection.close()
     said = subprocess.run([*TCBOX, "doctor", "--data", data], capture_output=True, text=True, env=place)
     assert said.returncode == 1

@@ -13,6 +13,8 @@ from tests.acceptance.test_ui import chromium  # noqa: F401  the browser
 from tests.support import clients, definitions, proof
 from tests.support.box import Box, clean_env
 
+pytestmark = pytest.mark.contract
+
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory):
@@ -42,7 +44,7 @@ def test_node(box, quiet_box, request, what):
     program = clients.node() / "client.mjs"
     with proof.by("taskcluster-client (npm)", box.root_url, request, beside_workers=what == "task", without=proof.LOOPS, part=what):
         done = subprocess.run(["node", program, what], capture_output=True, text=True, env=env, timeout=120)
-    assert done.returncode == 0, f"{done.stderr}\n{box.log_tail(5)}"
+        assert done.returncode == 0, f"{done.stderr}\n{box.log_tail(5)}"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import inspect
 import json
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
@@ -19,36 +18,15 @@ import pytest
 import requests
 import taskcluster
 import taskcluster.aio
-from moto.server import ThreadedMotoServer
 
 from tcbox.services.github import samples
-from tests.acceptance.test_notify import CHANNEL, ENTRY, ROOM, Servers
-from tests.simulators import tokens
-from tests.simulators.gcp_iam import GcpIam
-from tests.simulators.github_api import GithubApi, Repository, deliver
-from tests.simulators.github_app import GithubApp
-from tests.simulators.sentry import Sentry
-from tests.simulators.serving import apart
-from tests.support import definitions, proof
-from tests.support.box import Box
+from tests.simulators.github_api import Repository, deliver
+from tests.support import definitions, proof, vendors
+from tests.support.box import Box, given
+from tests.support.messengers import CHANNEL, ENTRY, ROOM
 
-HOOK_SECRET = "a-webhook-secret"
-CONFIG = """
-workers: {{docker: {{enabled: false}}, host: {{enabled: false}}, builtin: {{enabled: false}}}}
-providers: {{aws-main: {{type: aws}}}}
-services:
-  auth:
-    websocktunnel_secret: shared
-    aws_s3: {{access_key_id: AKIAEXAMPLE, secret_access_key: secret, buckets: [bucket-one], endpoint: "{aws}"}}
-    gcp: {{project_id: proj, credentials: "${{file:{folder}/gcp.json}}", service_accounts: [worker@p.example], endpoint: "{gcp}"}}
-    sentry: {{url: "{sentry}", auth_token: token, organization: org, team: team}}
-    github: {{endpoint: "{app}", apps: {{app: {{app_id: "12345", private_key: "${{file:{folder}/key.pem}}"}}}}}}
-  github:
-    app_id: "4711"
-    private_key: "${{file:{folder}/key.pem}}"
-    webhook_secrets: [{secret}]
-    endpoint: "{hub}"
-"""
+pytestmark = pytest.mark.contract
+
 RECIPE = """
 version: 1
 tasks:
@@ -70,26 +48,12 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("python")
-    pem, public = tokens.key_pair()
-    (folder / "key.pem").write_text(pem)
-    app, iam, hub = GithubApp("12345", public), GcpIam("creator@p.example", public, {"worker@p.example"}), GithubApi("4711", public)
-    app.orgs, app.repositories = {"org": 1}, {1: {"bar"}}
-    (repo,) = hub.install("octo", 5808, "hello")
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    with ExitStack() as stack:
-        stack.callback(moto.stop)
-        notify = Servers(stack, folder).config
-        host, port = moto.get_host_and_port()
-        iam.url = stack.enter_context(apart(iam.app))
-        (folder / "gcp.json").write_text(json.dumps({"client_email": iam.email, "private_key": pem, "token_uri": f"{iam.url}/token"}))
-        config = CONFIG.format(
-            folder=folder, aws=f"http://{host}:{port}", gcp=iam.url, secret=HOOK_SECRET, sentry=stack.enter_context(apart(Sentry("token", "org", "team").app)),
-            app=stack.enter_context(apart(app.app)), hub=stack.enter_context(apart(hub.app)),
-        )  # fmt: skip
-        box = Box(folder, config + notify.partition("services:\n")[2]).start()
-        stack.callback(box.stop)
-        yield World(box, repo)
+    with given(folder) as made:
+        box = Box(folder, made.config).start()
+        try:
+            yield World(box, made.repo)
+        finally:
+            box.stop()
 
 
 # ----------------------------------------------------------------------------------------------- calling
@@ -404,7 +368,7 @@ async def purge_cache(clients: Clients) -> None:
 async def worker_manager(clients: Clients) -> None:
     manager, pool = clients.of("WorkerManager"), f"pym/{clients.name}"
     await manager.usual()
-    assert [each["providerId"] for each in (await manager.listProviders())["providers"]] == ["static", "aws-main"]
+    assert [each["providerId"] for each in (await manager.listProviders())["providers"]] == ["static", "aws-main", "azure-main", "google-main"]
     wanted = {"providerId": "static", "description": "d", "owner": "o@example.com", "emailOnError": False, "config": {"workerConfig": {"a": 1}}}
     made = await manager.createWorkerPool(pool, wanted)
     assert await manager.workerPool(pool) == made
@@ -443,7 +407,7 @@ async def github(clients: Clients) -> None:
     world.repo.commit(RECIPE)
     sha = world.repo.commit(RECIPE, branch)
     body = {**samples.event("github-push", None, "octo", "hello", {"branch": branch}), "after": sha, "installation": {"id": 5808}}
-    raw, headers = deliver(HOOK_SECRET, "push", body, str(uuid.uuid4()))
+    raw, headers = deliver(vendors.HOOK_SECRET, "push", body, str(uuid.uuid4()))
     sent = await asyncio.to_thread(requests.post, f"{world.box.root_url}/api/github/v1/github", data=raw, headers=headers, timeout=30)
     assert sent.status_code == 204
     async with asyncio.timeout(30):

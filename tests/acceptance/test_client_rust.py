@@ -9,6 +9,8 @@ import pytest
 from tests.support import clients, proof
 from tests.support.box import Box, clean_env
 
+pytestmark = pytest.mark.contract
+
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory):
@@ -26,4 +28,4 @@ def test_the_library(box, request, what):
     program = clients.rust()
     with proof.by("taskcluster (crates.io)", box.root_url, request, beside_workers=True, without=proof.LOOPS, part=what):
         done = subprocess.run([program, what], capture_output=True, text=True, env=env, timeout=120)
-    assert done.returncode == 0, f"{done.stderr}\n{box.log_tail(5)}"
+        assert done.returncode == 0, f"{done.stderr}\n{box.log_tail(5)}"

@@ -160,7 +160,41 @@ def test_what_cannot_be_copied_is_said(tmp_path, url):
     twice = box.command("db", "copy", "--from", str(box.data), "--to", str(box.data), check=False)
     assert "are the same database" in twice.stderr
     with sqlite3.connect(Path(box.data) / "tcbox.db") as connection:
-        connection.execute("INSERT INTO tcbox_migrations VALUES ('queue', 99, 'of_a_later_version', '', 0)")
+        connection.execute("INSERT INTO tcbox_migrations (service, number, name, checksum, applied) VALUES ('queue', 99, 'of_a_later_version', '', 0)")
     connection.close()
     newer = box.command("db", "copy", "--from", str(box.data), "--to", url, check=False)
     assert "are not of the same version of tcbox" in newer.stderr
+
+
+def test_a_backup_of_an_instance_that_serves(tmp_path):
+    """A file holds the database as it was at one moment, and can be put in its place; what is in the way is told."""
+    box = Box(tmp_path, OFF).start()
+    target = tmp_path / "backup.db"
+    words = ("db", "backup", "--from", str(box.data), "--to", str(target))
+    try:
+        made = filled(box)
+        said = box.command(*words)
+        assert f"is in {target}, " in said.stdout
+        assert "the keys are not in the database" in said.stdout
+        assert target.stat().st_mode & 0o777 == 0o600
+        queue = taskcluster.Queue(box.options)
+        lost = taskcluster.slugId()
+        queue.createTask(lost, task("proj/ci"))
+        assert "is there already: name another file" in box.command(*words, check=False).stderr
+        nowhere = box.command("db", "backup", "--from", str(box.data), "--to", str(tmp_path / "no" / "b.db"), check=False)
+        assert "check both paths, and that there is room" in nowhere.stderr
+        other = box.command("db", "backup", "--from", "postgresql://u:secret@h/n", "--to", str(tmp_path / "b.db"), check=False)
+        assert "pg_dump" in other.stderr
+        assert "secret" not in other.stderr
+    finally:
+        box.stop()
+    for left in box.data.glob("tcbox.db*"):
+        left.unlink()
+    target.rename(box.data / "tcbox.db")
+    box.start()
+    try:
+        found_again(box, made)
+        with pytest.raises(taskcluster.exceptions.TaskclusterRestFailure):
+            taskcluster.Queue(box.options).task(lost)
+    finally:
+        box.stop()

@@ -19,7 +19,7 @@ from tests.support import docker_engine, docker_images as images
 from tests.support.fake_queue import FakeQueue
 from tests.support.workers import running
 
-pytestmark = [pytest.mark.docker, pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine")]
 own_engine = pytest.mark.skipif(not docker_engine.possible(), reason="needs to be root, with dockerd, containerd and runc")
 
 

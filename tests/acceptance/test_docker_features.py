@@ -65,7 +65,7 @@ async def test_volumes_become_artifacts(docker):
 
 
 async def test_capabilities(docker):
-    """With its scope each capability is given: all privileges, unfiltered system calls, tracing; without asking none is."""
+    """With its scope each capability is given: unfiltered system calls, tracing; without asking none is."""
 
     async def status(**more) -> dict[str, str]:
         task = await docker.do(shell("while read a b; do echo $a $b; done < /proc/self/status", **more), **EVERYTHING)
@@ -77,9 +77,6 @@ async def test_capabilities(docker):
     traced = await status(features={"allowPtrace": True})
     assert int(traced["CapEff"], 16) >> 19 & 1
     assert (await status(capabilities={"disableSeccomp": True}))["Seccomp"] == "0"
-    task = await docker.do(shell("while read a b; do echo $a $b; done < /proc/self/status", capabilities={"privileged": True}), **EVERYTHING)
-    if "unable to apply caps" not in task.log:  # an engine that has not all privileges itself cannot give them
-        assert int(task.log.partition("CapEff: ")[2].split()[0], 16) >> 21 & 1
 
 
 async def test_privileged_containers_must_be_allowed(tmp_path):

@@ -78,7 +78,7 @@ def test_a_power_cut_under_docker_tasks(make_box):
         ended(queue, task_id, "running")
     client = docker.from_env()
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while len(mine := [each for each in client.containers.list() if each.labels.get("tcbox.task", "").split("_0")[0] in tasks]) < 2:
             assert time.monotonic() < end
             time.sleep(0.1)

@@ -71,7 +71,7 @@ async def test_a_task_runs_in_a_container(docker, tmp_path):
         ),
         ({"command": "x", "maxRunTime": 0, "huh": 1}, "exception", "malformed-payload", "payload/huh"),
         (shell("true", capabilities={"privileged": True}), "exception", "malformed-payload", "payload.capabilities.privileged"),
-        (shell("true", features={"dind": True}), "exception", "malformed-payload", "payload.features.dind: an engine beside the task"),
+        (shell("true", features={"dind": True}), "exception", "malformed-payload", "payload.features.dind: this worker runs no Docker engine beside a task"),
         (
             shell("true", capabilities={"devices": {"kvm": True}}),
             "exception",
@@ -79,7 +79,7 @@ async def test_a_task_runs_in_a_container(docker, tmp_path):
             "add docker-worker:capability:device:kvm or docker-worker:capability:device:kvm:local/docker",
         ),
         (shell("true", capabilities={"disableSeccomp": True}), "exception", "malformed-payload", "add docker-worker:capability:disableSeccomp."),
-        (shell("echo x", supersederUrl="https://example.com"), "completed", "completed", "payload.supersederUrl is without effect"),
+        (shell("echo x", supersederUrl="https://example.com"), "exception", "malformed-payload", "payload.supersederUrl: Taskcluster no longer supersedes"),
         (shell("true", features={"allowPtrace": True}), "exception", "malformed-payload", "docker-worker:feature:allowPtrace"),
         (shell("true", artifacts={"public/v": {"type": "volume", "path": "v"}}), "exception", "malformed-payload", "must be an absolute path"),
         (shell("true", cache={"c": "/c"}), "exception", "malformed-payload", "docker-worker:cache:c"),

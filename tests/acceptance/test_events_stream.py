@@ -19,6 +19,7 @@ import taskcluster
 from tests.acceptance.test_ui import chromium, sign_in_as_root  # noqa: F401
 from tests.support import definitions
 from tests.support.box import TCBOX
+from tests.support.events_stream import running, until
 
 QUIET = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
 DEFINED = "exchange/taskcluster-queue/v1/task-defined"
@@ -38,30 +39,7 @@ def create(queue, count=1, **more):
     return made
 
 
-def until(ready, seconds=20):
-    end = time.monotonic() + seconds
-    while not (value := ready()):
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
-    return value
-
-
-@contextlib.contextmanager
-def running(*command, **kwargs):
-    """A command whose lines gather in a list; ended at the end."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: [lines.append(line) for line in process.stdout], daemon=True)
-    reader.start()
-    try:
-        yield lines
-    finally:
-        process.terminate()
-        process.wait(10)
-        reader.join(10)
-        process.stdout.close()
-
-
+@pytest.mark.contract
 def test_curl_follows_and_resumes(quiet_box):
     """Anybody can follow with curl, and go on with the id of the last event."""
     queue = taskcluster.Queue(quiet_box.options)
@@ -76,7 +54,7 @@ def test_curl_follows_and_resumes(quiet_box):
     with running("curl", "-sN", "-H", f"Last-Event-ID: {events[1]['id']}", url) as lines:
         until(lambda: sum(DEFINED in line for line in lines) == 3)
     assert [json.loads(line[6:])["id"] for line in lines if DEFINED in line] == [event["id"] for event in events[2:]]
-    done = subprocess.run(["curl", "-s", "-w", "%{http_code}", f"{url}&since=123456789"], capture_output=True, text=True)
+    done = subprocess.run(["curl", "-s", "-w", "%{http_code}", f"{url}&since=999999999999999999"], capture_output=True, text=True)
     assert done.stdout.endswith("410") and '"oldest":"' in done.stdout
 
 

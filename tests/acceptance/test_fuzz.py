@@ -9,19 +9,22 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.support import shared
 from tests.support.box import Box
 from tcbox import ids
 from tcbox.credentials import hawk
 
+pytestmark = pytest.mark.contract
+
 SERVICES = ("auth", "queue", "secrets", "object", "index", "purge-cache", "notify", "hooks", "worker-manager", "web-server", "github")
-EXAMPLES = 20
-"""Calls of each method by each kind of caller."""
+EXAMPLES = 5 if shared.WANTED else 20
+"""Calls of each method by each kind of caller; a cluster is sent fewer, for what it does with them one box has shown."""
 CONFIG = """
 log: {level: warning}
 workers:
@@ -63,7 +66,9 @@ class Api:
     """A running instance, asked over HTTP, and what it publishes of itself."""
 
     def __init__(self, box: Box) -> None:
-        self.port = box.port
+        self.root_url = box.root_url
+        at = urlsplit(box.root_url)
+        self.address = str(at.hostname), at.port or 80
         self.credentials = box.info["credentials"]
         self._connection: http.client.HTTPConnection | None = None
         self._resolved: dict[str, Any] = {}
@@ -73,7 +78,7 @@ class Api:
         return json.loads(self.send("GET", path, None, {})[1])
 
     def send(self, verb: str, path: str, body: bytes | None, headers: dict[str, str], seconds: float = 30) -> tuple[int, bytes]:
-        connection = self._connection or http.client.HTTPConnection("127.0.0.1", self.port)
+        connection = self._connection or http.client.HTTPConnection(*self.address)
         connection.timeout, self._connection = seconds, None
         if connection.sock is not None:
             connection.sock.settimeout(seconds)
@@ -93,7 +98,7 @@ class Api:
     def call(self, verb: str, path: str, body: bytes | None = None, *, signed: bool = True, kind: str | None = "application/json") -> tuple[int, bytes]:
         headers = {} if body is None or kind is None else {"Content-Type": kind}
         if signed:
-            url = f"http://127.0.0.1:{self.port}{path}"
+            url = f"{self.root_url}{path}"
             headers["Authorization"] = hawk.sign_header(
                 self.credentials["clientId"], self.credentials["accessToken"], method=verb, url=url, now_ms=int(time.time() * 1000)
             )
@@ -348,7 +353,7 @@ def test_odd_requests_outside_of_the_api_are_refused(api: Api, raw: bytes) -> No
     """What no client would send is refused with a 4xx, or answered, but is no failure of the server."""
     import socket
 
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+    with socket.create_connection(api.address, timeout=10) as connection:
         connection.sendall(raw)
         first = connection.recv(65536)
     assert 200 <= int(first.split(b" ", 2)[1]) < 500, first

@@ -25,6 +25,8 @@ from tests.support.blobs import s3_endpoint  # noqa: F401
 from tests.support.box import Box
 from tests.support.generic_worker import Worker, download, log, raw, wait
 
+pytestmark = [pytest.mark.slow, pytest.mark.contract]
+
 QUEUE = "test/generic"
 TEXT = b"a line that repeats itself\n" * 5000
 NOISE = os.urandom(300_000)
@@ -243,6 +245,7 @@ def test_artifacts(queue, worker, tmp_path):
     check_artifacts(queue, QUEUE, worker, tmp_path / "made")
 
 
+@pytest.mark.alone
 def test_artifacts_in_s3(make_box, tmp_path, s3_endpoint):  # noqa: F811
     """The same when bytes are kept in a bucket, to which the worker sends them straight."""
     request = urllib.request.Request(f"{s3_endpoint}/generic-worker", method="PUT")
@@ -267,6 +270,7 @@ def test_an_artifact_that_is_not_there(queue, worker):
         download(queue, task_id, "public/never")
 
 
+@pytest.mark.alone  # the worker uploads objects without saying how long they are, which a bucket does not take
 @pytest.mark.usefixtures("proven")
 def test_object_artifacts(box, queue, tmp_path):
     """A worker that is told to store objects does, inline or by URL, and they come back byte for byte."""
@@ -409,8 +413,7 @@ def test_a_claim_is_renewed(queue, worker):
 @pytest.mark.usefixtures("proven")
 def test_another_try_and_an_end(box, queue, tmp_path):
     """A task that asks for it is tried again; a worker that gets SIGTERM gives its task back for another run, and ends."""
-    # one task at a time: with more, this worker mistakes the first run's end for the second's (its tasks are known by task ID alone)
-    worker = Worker(tmp_path / "ending", box, "test/ending", capacity=1)
+    worker = Worker(tmp_path / "ending", box, "test/ending")
     try:
         again = create(queue, f"[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; exit 42; }}", task_queue="test/ending", onExitStatus={"retry": [42]})
         status = wait(queue, again, "completed", run=1, worker=worker)

@@ -97,6 +97,7 @@ async def test_a_graph_of_200_tasks_runs_to_its_end(make_box):
     assert group["taskGroupId"] == next(iter(expected))
 
 
+@pytest.mark.contract
 def test_the_live_log_is_read_while_the_task_runs(box):
     """A line that a task prints can be read before the task ends, and the whole log afterwards."""
     queue = taskcluster.Queue(box.options)
@@ -121,6 +122,7 @@ def test_the_live_log_is_read_while_the_task_runs(box):
     assert queue.status(task_id)["status"]["state"] == "exception"
 
 
+@pytest.mark.contract
 def test_the_sync_client_runs_a_task_and_reads_what_it_left(box):
     """With the synchronous client: create, wait, read artifact and the kept log."""
     queue = taskcluster.Queue(box.options)

@@ -108,7 +108,7 @@ async def test_a_task_runs_in_a_folder_of_its_own_with_its_environment(host, tmp
             "payload.features.chainOfTrust: a task that runs as the worker's user on purpose",
         ),
         (shell("true", logs={"live": "public/l", "backing": "public/l"}), "exception", "malformed-payload", "payload.logs"),
-        (shell("true", supersederUrl="https://example.com"), "completed", "completed", "payload.supersederUrl has no effect"),
+        (shell("true", supersederUrl="https://example.com"), "exception", "malformed-payload", "payload.supersederUrl: Taskcluster no longer supersedes"),
         (shell("true", maxRunTime=10**9), "exception", "malformed-payload", "payload.maxRunTime"),
         (
             shell("true", mounts=[{"file": "f", "format": "mz", "content": {"raw": "x"}}]),
@@ -369,7 +369,7 @@ async def test_shutdown_hands_tasks_back(tmp_path):
 
 
 WORKER = """
-import asyncio, sys
+import asyncio, json, sys
 from pathlib import Path
 import aiohttp
 from tcbox import clock
@@ -380,7 +380,8 @@ from tcbox.workers.settings import WorkerSettings
 async def main():
     async with aiohttp.ClientSession() as session:
         http = Http(sys.argv[1], Credentials("w", "s"), session=session, clock=clock.SystemClock())
-        settings = WorkerSettings(kind=sys.argv[3], task_queue_id="local/" + sys.argv[3], folder=Path(sys.argv[2]), instance=sys.argv[4])
+        more = json.loads("".join(sys.argv[5:]) or "{}")
+        settings = WorkerSettings(kind=sys.argv[3], task_queue_id="local/" + sys.argv[3], folder=Path(sys.argv[2]), instance=sys.argv[4], **more)
         await run(settings, http=http, clock=clock.SystemClock(), stop=asyncio.Event())
 
 asyncio.run(main())

@@ -14,28 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import docker_images as images
 from tests.support import pages
 from tests.support.box import clean_env
+from tests.support.image import NEEDED, ROOT, run
 
-ROOT = Path(__file__).resolve().parents[2]
-BASE, IMAGE = "tcbox-test/python:bookworm", "tcbox-test/tcbox:built"
 LARGEST = 160 * 1024**2
 """Bytes that the image may have beyond its base."""
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.slow,
-    pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine"),
-    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("debootstrap"), reason="needs debootstrap, and to be root"),
-    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="needs the Python of Debian 12, for which packages are fetched"),
-]
-
-
-def run(*command: object, timeout: int = 600, **more) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout.strip()
+pytestmark = [*NEEDED]
 
 
 def free_port() -> int:
@@ -46,35 +32,6 @@ def free_port() -> int:
 
 def inspect(kind: str, name: str) -> dict:
     return json.loads(run("docker", kind, "inspect", name))[0]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A Debian with Python, which stands for the base image that a registry would have; it is kept for the next time."""
-    if run("docker", "images", "--quiet", BASE):
-        return BASE
-    folder = tmp_path_factory.mktemp("base")
-    site = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines()[0]
-    run("debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm", folder, site)
-    for waste in ("var/lib/apt/lists", "var/cache/apt", "usr/share/doc", "usr/share/man", "usr/share/locale"):
-        shutil.rmtree(folder / waste, ignore_errors=True)
-    run("sh", "-c", f"tar -C {folder} -c . | docker import - {BASE}")
-    shutil.rmtree(folder)
-    return BASE
-
-
-@pytest.fixture(scope="module")
-def image(base):
-    """The image, from packages that were fetched before, since nothing is reached from within the build."""
-    run("sh", ROOT / "packaging" / "docker" / "wheels.sh", sys.executable)
-    stage = f"{IMAGE}-stage"  # named, so that it does not stay behind without a name
-    try:
-        for more in (["--target", "build", "-t", stage], ["-t", IMAGE]):
-            run("docker", "build", "-f", "packaging/docker/Dockerfile", "--build-arg", f"BASE={base}", *more, ".", cwd=ROOT)
-    finally:
-        shutil.rmtree(ROOT / "packaging" / "docker" / "wheels", ignore_errors=True)
-    yield IMAGE
-    run("docker", "rmi", "--force", IMAGE, stage)  # a container of the last test may be about to go
 
 
 def test_the_image_is_small(image, base):
@@ -111,9 +68,9 @@ def test_an_ephemeral_instance_answers(image):
 
 
 def test_what_services_on_their_own_need_is_there(image):
-    """The drivers of PostgreSQL, RabbitMQ and S3 are in the image, and a URL of S3 can be signed with what was left of its client."""
+    """The drivers of PostgreSQL, RabbitMQ and S3 and what sends spans are in the image, and a URL of S3 can be signed."""
     code = (
-        "import aiormq, asyncpg, boto3; client = boto3.client('s3', region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b'); "
+        "import aiormq, asyncpg, boto3; from tcbox.box import tracing; client = boto3.client('s3', region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b'); "
         "print(client.generate_presigned_url('get_object', Params={'Bucket': 'b', 'Key': 'k'})[:8]); boto3.client('sts', region_name='us-east-1')"
     )
     assert run("docker", "run", "--rm", "--entrypoint", "/opt/tcbox/bin/python", image, "-c", code) == "https://"

@@ -40,6 +40,7 @@ def found(index, path, seconds=10):
             time.sleep(0.02)
 
 
+@pytest.mark.contract
 def test_every_method_by_the_client_from_pypi(box, request):
     """The unmodified client calls each method of the index with success."""
     task_id = Tasks(box).run(definitions.host("echo hi > f", artifacts=[{"type": "file", "path": "f", "name": "public/f"}]))
@@ -56,8 +57,8 @@ def test_every_method_by_the_client_from_pypi(box, request):
         assert index.findTask("py.client.one") == expected
         assert index.findTasksAtIndex({"indexes": ["py.client.one", "py.no"]}) == {"tasks": [expected]}
         assert index.listTasks("py.client") == {"tasks": [expected]}
-        assert [each["namespace"] for each in index.listNamespaces("py")["namespaces"]] == ["py.client"]
-        assert [each["name"] for each in index.listNamespaces("")["namespaces"]] == ["py"]
+        assert "py.client" in [each["namespace"] for each in index.listNamespaces("py")["namespaces"]]
+        assert "py" in [each["name"] for each in index.listNamespaces("")["namespaces"]]
         assert fetch(index.buildUrl("findArtifactFromTask", "py.client.one", "public/f")) == b"hi\n"
         assert index.findArtifactFromTask("py.client.one", "public/f")["response"].status_code == 303
         assert index.deleteTask("py.client.one") == {}
@@ -69,6 +70,7 @@ def test_every_method_by_the_client_from_pypi(box, request):
     }  # fmt: skip
 
 
+@pytest.mark.contract
 def test_tasks_are_indexed_as_they_complete(box):
     """A task is found by its routes as soon as it has completed, and the next of the same rank takes its place."""
     index, tasks = taskcluster.Index(box.options), Tasks(box)
@@ -105,6 +107,7 @@ def test_nothing_is_lost_when_the_instance_is_killed(make_box):
     assert [found(index, f"killed.n{number:02}")["taskId"] for number in range(40)] == ids
 
 
+@pytest.mark.contract
 def test_private_artifacts_of_indexed_tasks(box):
     """Who has the scope is sent to a URL that opens a private artifact; who has not is refused; a link opens nothing more."""
     tasks, index = Tasks(box), taskcluster.Index(box.options)
@@ -138,6 +141,7 @@ def test_private_artifacts_of_indexed_tasks(box):
     assert refused.value.code == 403
 
 
+@pytest.mark.contract
 def test_a_host_task_mounts_what_the_index_has(box):
     """A mount by namespace has the artifact of the task that the index has just then; without one the log says so."""
     tasks, index = Tasks(box), taskcluster.Index(box.options)

@@ -6,6 +6,7 @@ import io
 import os
 import urllib.request
 
+import pytest
 import taskcluster
 import taskcluster.download
 import taskcluster.upload
@@ -64,6 +65,7 @@ def test_the_clients_own_upload_and_download(quiet_box):
             assert reply.read() == content
 
 
+@pytest.mark.contract
 def test_an_object_artifact(quiet_box):
     """An artifact of the storage type object is uploaded with the credentials that createArtifact gives, and read back."""
     queue, task_id = _claimed(quiet_box)

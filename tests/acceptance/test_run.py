@@ -12,6 +12,7 @@ import pytest
 from tests.support import docker_images as images
 from tests.support.projects import Runner, git, repository
 
+pytestmark = pytest.mark.slow
 docker = pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine")
 SECRET = ("--secret", "project/demo/token=s3cr3t-value")
 

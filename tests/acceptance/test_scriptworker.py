@@ -19,6 +19,8 @@ import yaml
 from tests.support import clients, definitions, proof
 from tests.support.box import Box, clean_env
 
+pytestmark = pytest.mark.contract
+
 QUEUE = "test/scripts"
 
 

@@ -186,6 +186,25 @@ def test_a_process_of_one_service_needs_no_key_of_all(few):
     assert refused.value.status_code == 503
 
 
+def test_services_sign_for_the_addresses_at_which_they_find_each_other(few, tmp_path):
+    """Where nobody answers at the root URL, a hook still creates its task: each call is signed for, and taken at, a name within."""
+    few.env["TCBOX_BLOBS"] = json.dumps({"url": f"file://{tmp_path}/blobs", "shared": True})
+    replicas = {name: few.replica(name) for name in ("auth", "queue", "hooks")}
+    few.env["TCBOX_SERVE_URLS"] = json.dumps({name: f"http://localhost:{replica.port}" for name, replica in replicas.items()})
+    for replica in replicas.values():
+        replica.start()
+    wanted = {**definitions.task("proj/ci"), "created": {"$fromNow": "0 seconds"}, "deadline": {"$fromNow": "1 hour"}}
+    hook = {
+        "metadata": {"name": "a hook", "description": "of a test", "owner": "test@example.com"},
+        "task": {key: wanted[key] for key in ("taskQueueId", "payload", "metadata", "created", "deadline")},
+    }
+    hooks = taskcluster.Hooks(few.options(replicas["hooks"].url))
+    hooks.createHook("group", "hook", hook)
+    taskcluster.Auth(few.options(replicas["auth"].url)).createRole("hook-id:group/hook", {"description": "", "scopes": ["queue:*"]})
+    task_id = hooks.triggerHook("group", "hook", {})["taskId"]
+    assert taskcluster.Queue(few.options(replicas["queue"].url)).status(task_id)["status"]["state"] == "pending"
+
+
 def test_first_roles_are_made_once(few):
     """The roles that a new instance begins with are made by the first auth, and not again when their owner has removed them."""
     first = few.replica("auth").start()

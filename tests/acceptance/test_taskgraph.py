@@ -13,7 +13,12 @@ import taskcluster
 from tests.support import clients, docker_images, proof, taskgraph
 from tests.support.box import Box
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.skipif(not docker_images.engine_answers(), reason="needs a Docker engine")]
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.docker,
+    pytest.mark.slow,
+    pytest.mark.skipif(not docker_images.engine_answers(), reason="needs a Docker engine"),
+]
 CONFIG = """
 workers:
   host: {enabled: false}

@@ -6,7 +6,9 @@ import json
 import pytest
 import taskcluster
 
-from tests.support import declared, proof, tc_admin
+from tests.support import declared, proof, shared, tc_admin
+
+pytestmark = pytest.mark.contract
 
 MARK = "*DO NOT EDIT* - This resource is configured automatically.\n\n"
 """What tc-admin puts before descriptions."""
@@ -17,6 +19,7 @@ def box(tmp_path):
     made = tc_admin.instance(tmp_path / "box")
     yield made
     made.stop()
+    shared.restored()
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def found(box) -> dict:
         "clients": {each["clientId"]: right(each) for each in auth.listClients(query={"prefix": "project/"})["clients"]},
         "hooks": {f"{group}/{each['hookId']}": hook(each) for group in groups for each in hooks.listHooks(group)["hooks"]},
         "secrets": {name: secrets.get(name)["secret"] for name in secrets.list()["secrets"]},
-        "pools": {each["workerPoolId"]: pool(each) for each in manager.listWorkerPools()["workerPools"]},
+        "pools": {each["workerPoolId"]: pool(each) for each in manager.listWorkerPools()["workerPools"] if each["providerId"] != "null-provider"},
     }
 
 

@@ -92,6 +92,7 @@ def identity(worker_id, group="g", name=POOL):
     return {"workerPoolId": name, "providerId": "static", "workerGroup": group, "workerId": worker_id, "workerIdentityProof": {"staticSecret": SECRET}}
 
 
+@pytest.mark.contract
 def test_a_static_worker_works_with_the_credentials_that_it_gets(box, manager, queue):
     """A machine without credentials registers with its secret, claims and finishes a task, registers again, works on, and is told to go."""
     name = "proj/static"
@@ -125,9 +126,13 @@ def test_a_static_worker_works_with_the_credentials_that_it_gets(box, manager, q
     with pytest.raises(taskcluster.TaskclusterFailure) as refused:
         worker.claimWork(name, {"workerGroup": "g", "workerId": "m2", "tasks": 1})
     assert refused.value.status_code == 403, "it is that worker, and no other"
-    assert len(manager.getWorker("proj", "static", "g", "m1")["recentTasks"]) == 2
+    until = time.monotonic() + 10
+    while len(manager.getWorker("proj", "static", "g", "m1")["recentTasks"]) < 2:  # of several processes one may be a second late
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
+@pytest.mark.contract
 def test_what_a_removed_worker_ran_runs_again(box, manager, queue):
     """When a worker is removed, the task that it was running is tried again at once, not when its claim ends."""
     name = "proj/removed"
@@ -162,6 +167,7 @@ def test_a_pool_of_a_cloud_without_credentials(box, manager):
     assert "provider aws-prod (aws): nothing is provisioned: providers.aws-prod has no credentials in tcbox.yml." in said
 
 
+@pytest.mark.contract
 def test_changes_of_pools_are_in_the_audit_log(box, manager):
     """Who made, changed and deleted a pool is told by the auth service."""
     name = "proj/audited"

@@ -12,6 +12,8 @@ from tests.support import clients, proof
 from tests.support.box import Box
 from tests.support.generic_worker import Runner, create, log, wait
 
+pytestmark = pytest.mark.contract
+
 POOL = "test/static"
 SECRET = taskcluster.slugId() + taskcluster.slugId()
 RENEWED_AFTER = 45
@@ -87,7 +89,7 @@ def test_a_static_worker(box, manager, queue, run):
     taskcluster.Secrets(box.options).set(
         f"worker-pool:{POOL}", {"secret": {"config": {"workerTypeMetadata": {"from": "a secret"}}, "files": []}, "expires": taskcluster.fromNow("1 hour")}
     )
-    runner = run(numberOfTasksToRun=2, capacity=1)
+    runner = run(numberOfTasksToRun=2)
     first = create(queue, 'echo "at $TASKCLUSTER_WORKER_LOCATION"; sleep 0.1', task_queue=POOL)
     status = wait(queue, first, "completed", "failed", "exception", worker=runner)
     assert status["runs"][0]["reasonResolved"] == "completed", runner.said()
@@ -113,7 +115,7 @@ def test_a_machine_without_the_secret(run):
 @pytest.mark.usefixtures("proven")
 def test_credentials_are_renewed(queue, manager, run):
     """Before a worker's credentials end, worker-runner gets new ones, and the worker goes on with them."""
-    runner = run("test/renewing", lifecycle={"reregistrationTimeout": RENEWED_AFTER}, capacity=1)
+    runner = run("test/renewing", lifecycle={"reregistrationTimeout": RENEWED_AFTER})
     until = time.monotonic() + RENEWED_AFTER + 20
     while "Using new worker credentials" not in runner.log.read_text(errors="replace"):
         assert time.monotonic() < until, runner.said()

@@ -26,6 +26,7 @@ from tcbox.services.auth import store
 from tcbox.services.auth.events import exchanges
 from tcbox.services.auth.service import Service
 from tcbox.services.auth.static import StaticClient
+from tests.support import outbox
 
 SERVICES = Path(tcbox.services.__path__[0])
 MIGRATIONS = [buses.migrations, store.migrations]
@@ -83,7 +84,7 @@ class Auth:
 
     async def messages(self) -> list[tuple[str, Any]]:
         """What was announced since the last look: exchange and payload, each held against its schema."""
-        found = await self.bus.read(self._seen)
+        found = await outbox.read(self.bus, self._seen)
         self._seen = found[-1].id if found else self._seen
         told = []
         for event in found:

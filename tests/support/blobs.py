@@ -1,4 +1,4 @@
-"""Places for bytes for tests: files behind a real HTTP server on loopback, and S3 as moto serves it.
+"""Places for bytes for tests: files behind a real HTTP server on loopback, and S3 as moto and as SeaweedFS serve it.
 
     from tests.support.blobs import blobs, s3_endpoint  # noqa: F401
 
@@ -22,6 +22,7 @@ from tcbox.blobs import connect
 from tcbox.blobs.http import BlobFiles
 from tcbox.blobs.local import LocalBlobs
 from tcbox.blobs.signing import Signer
+from tests.support import s3_server
 
 _buckets = itertools.count(1)
 
@@ -61,8 +62,7 @@ def s3_endpoint():
 async def s3(endpoint, clock, prefix="some/where"):
     """Blobs in a new bucket."""
     bucket = f"bucket-{os.getpid()}-{next(_buckets)}"
-    url = f"s3://{bucket}/{prefix}?endpoint={endpoint}&region=us-east-1&access_key_id=test&secret_access_key=test"
-    blobs = connect(url, root_url="", signer=Signer(bytes(32)), clock=clock)
+    blobs = connect(s3_server.url(endpoint, bucket, prefix), root_url="", signer=Signer(bytes(32)), clock=clock)
     await blobs.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,13 +73,19 @@ async def s3(endpoint, clock, prefix="some/where"):
         await blobs.close()
 
 
-@pytest_asyncio.fixture(params=["files", "s3"])
+@pytest_asyncio.fixture(params=["files", "moto", "seaweedfs"])
 async def blobs(request, tmp_path):
     """A place for bytes, ready for use."""
     try:
         clock = request.getfixturevalue("clock")
     except pytest.FixtureLookupError:
         clock = clocks.SystemClock()
-    place = served(tmp_path / "blobs", clock) if request.param == "files" else s3(request.getfixturevalue("s3_endpoint"), clock)
+    match request.param:
+        case "files":
+            place = served(tmp_path / "blobs", clock)
+        case "moto":
+            place = s3(request.getfixturevalue("s3_endpoint"), clock)
+        case _:
+            place = s3(s3_server.server().endpoint, clock)
     async with place as made:
         yield made

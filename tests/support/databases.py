@@ -12,16 +12,18 @@
 The test runs once on SQLite and once on PostgreSQL. `migrations` is a global of the test's module. A module (or its
 conftest) that has a synchronous fixture `clock` gets its database on that clock; the machine's clock serves otherwise.
 
-`fresh` gives the URL of such a database, for tests that open it themselves or several times.
+`fresh` gives the URL of such a database, for tests that open it themselves or several times; `two` opens one twice.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import itertools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,46 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield made
     finally:
         await made.close()
+
+
+@contextlib.asynccontextmanager
+async def two(migrations: Sequence[db.Migrations], clock: clocks.Clock, folder: Path) -> AsyncIterator[tuple[db.Database, db.Database]]:
+    """One database on PostgreSQL, as two processes have it."""
+    url = await fresh("postgres", migrations, folder)
+    first, second = db.connect(url, clock=clock), db.connect(url, clock=clock)
+    await first.start(migrations)
+    await second.start(migrations)
+    try:
+        yield first, second
+    finally:
+        await second.close()
+        await first.close()
+
+
+async def listening(database: db.Database) -> None:
+    """Return once a database that is shared hears other processes: when it begins to, all who wait for a hint look by themselves."""
+    signals = getattr(database, "_signals", None)
+    if signals is not None and signals._listeners:
+        async with asyncio.timeout(20):
+            await signals.heard.wait()
+
+
+@contextlib.asynccontextmanager
+async def repeated(*turns: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Each is done again and again, as a supervisor does with loops."""
+
+    async def repeat(turn: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await turn()
+
+    tasks = [asyncio.create_task(repeat(turn)) for turn in turns]
+    await asyncio.sleep(0.3)  # they have come to where they wait
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def fresh(engine: str, migrations: Sequence[db.Migrations], folder: Path) -> str:

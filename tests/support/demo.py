@@ -89,7 +89,7 @@ class Things:
         self.began.set()
         try:
             await self.go.wait()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 await asyncio.sleep(0)
             self.ended.append(f"{name} done")
             return {"name": name}
@@ -141,7 +141,7 @@ class Authenticator:
         return self._later(found) if self.waits else found
 
     async def _later(self, found: Success | Failure) -> Success | Failure:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await asyncio.sleep(0)
         return found
 
@@ -186,7 +186,7 @@ async def replies(reader: asyncio.StreamReader, most: int, *, bodies: bool = Tru
     found = []
     for _ in range(most):
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 lines = head.split("\r\n")
                 headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:] if line)}

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gzip
 import io
+import ipaddress
 import shutil
 import socket
 import subprocess
@@ -29,6 +30,23 @@ def engine_answers(path: str = "/var/run/docker.sock") -> bool:
             return b"200 OK" in sock.recv(200)
         except OSError:
             return False
+
+
+def gateway() -> str:
+    """This machine's address for containers, "" where there is no engine, or none whose bridge has an IPv4 address."""
+    import docker
+
+    if not engine_answers():
+        return ""
+    client = docker.from_env()
+    try:
+        for config in client.api.inspect_network("bridge")["IPAM"]["Config"]:
+            subnet = ipaddress.ip_network(config["Subnet"])
+            if subnet.version == 4:
+                return config.get("Gateway") or str(subnet[1])
+    finally:
+        client.close()
+    return ""
 
 
 def root_filesystem(files: Mapping[str, bytes] | None = None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,20 @@ def read(folder: Path, document: dict[str, Any] | str) -> Template:
 
 def tree(folder: Path, document: dict[str, Any] = WHOLE, target: str = "k8s") -> dict[str, str]:
     """The files of an export."""
-    return dict(TARGETS[target].tree(plan.make(read(folder, document))))
+    chosen = TARGETS[target]
+    return dict(chosen.tree(plan.make(read(folder, document), chosen.inside)))
 
 
 def manifests(files: dict[str, str]) -> list[dict[str, Any]]:
     """Every manifest of a tree, kustomizations aside."""
-    found = [document for path, text in files.items() if path.endswith(".yaml") for document in yaml.load_all(text, yaml.CSafeLoader)]
+    found = [document for path, text in files.items() if path.endswith(".yaml") for document in _documents(text)]
     return [document for document in found if document["kind"] != "Kustomization"]
+
+
+@functools.cache
+def _documents(text: str) -> list[dict[str, Any]]:
+    """What a file holds, read once: a tree is looked through again and again."""
+    return list(yaml.load_all(text, yaml.CSafeLoader))
 
 
 def one(files: dict[str, str], kind: str, name: str) -> dict[str, Any]:

@@ -20,8 +20,7 @@ import taskcluster.download
 from tests.support import clients, definitions
 from tests.support.box import Box, clean_env
 
-CAPACITY = 4
-_PORTS = CAPACITY * 4
+_PORTS = 4
 
 
 def scopes(queue: str, group: str, worker: str) -> list[str]:
@@ -72,7 +71,6 @@ def config(folder: Path, **changes) -> dict:
         "interactivePort": _ports.take(),
         "taskclusterProxyPort": _ports.take(),
         "publicIP": "127.0.0.1",
-        "capacity": CAPACITY,
         "requiredDiskSpaceMegabytes": 10,
         "disableReboots": True,
         "shutdownMachineOnIdle": False,

@@ -37,7 +37,7 @@ from tcbox.vendors.github import App
 from tests.simulators import tokens
 from tests.simulators.github_api import GithubApi, Repository, deliver
 from tests.simulators.serving import served
-from tests.support import databases
+from tests.support import databases, outbox
 from tests.support.queue import Bytes, Objects
 from tests.support.service import Answered
 
@@ -173,9 +173,9 @@ class World:
         """Have all messages delivered and all work done that can be done now."""
         quiet = 0
         while quiet < 2:
-            last = await self.bus.last_id()
+            last = await outbox.newest(self.bus)
             for subscription in list(self.bus._subscriptions.values()):
-                for _ in range(400):
+                for _ in range(2000):
                     if subscription.position >= last:
                         break
                     await asyncio.sleep(0.005)
@@ -184,7 +184,7 @@ class World:
             before = await self.waiting()
             await self._turn()
             await self.service.jobs.idle()
-            quiet = quiet + 1 if await self.bus.last_id() == last and await self.waiting() == before else 0
+            quiet = quiet + 1 if await outbox.newest(self.bus) == last and await self.waiting() == before else 0
             turns -= 1
             assert turns, "never settles"
 
@@ -207,10 +207,8 @@ class World:
 
     async def messages(self, service: str = "github") -> list[events.Event]:
         """A service's messages since the last look, each held against its schema."""
-        found: list[events.Event] = []
-        while batch := await self.bus.read(self._read):
-            self._read = batch[-1].id
-            found += batch
+        found = await outbox.read(self.bus, self._read)
+        self._read = found[-1].id if found else self._read
         told = [event for event in found if event.exchange.startswith(f"exchange/taskcluster-{service}/")]
         exchanges = {"github": self.service.exchanges, "queue": self.queue.exchanges}[service]
         for event in told:

@@ -21,6 +21,7 @@ from tcbox.services.hooks.events import exchanges
 from tcbox.services.hooks.sandbox import Sandbox
 from tcbox.services.hooks.service import Service
 from tcbox.services.queue import store as queue_store
+from tests.support import outbox
 from tests.support import queue as queue_support
 from tests.support.service import Answered, Caller
 
@@ -156,11 +157,11 @@ class Hooks:
 
     async def tasks(self) -> list[str]:
         """The tasks that the queue has announced, in order."""
-        return [event.routing_key.split(".")[1] for event in await self.bus.read(0, 10_000) if event.exchange.endswith("/task-defined")]
+        return [event.routing_key.split(".")[1] for event in await outbox.read(self.bus) if event.exchange.endswith("/task-defined")]
 
     async def announced(self) -> list[tuple[str, Any]]:
         """The service's own messages since the last time, each held against its schema."""
-        found = await self.bus.read(self._read, 10_000)
+        found = await outbox.read(self.bus, self._read)
         self._read = found[-1].id if found else self._read
         own = [event for event in found if event.exchange.startswith("exchange/taskcluster-hooks/")]
         for event in own:
@@ -181,8 +182,8 @@ class Hooks:
         """Return when the service has seen all messages that there are now."""
         import asyncio
 
-        last = await self.bus.last_id()
-        async with asyncio.timeout(10):
+        last = await outbox.newest(self.bus)
+        async with asyncio.timeout(20):
             while (await self._position()) < last:
                 await asyncio.sleep(0.005)
 

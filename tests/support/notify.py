@@ -15,6 +15,7 @@ from tcbox.services.notify.channels import Undelivered
 from tcbox.services.notify.model import Delivery, Limits
 from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.service import Service
+from tests.support import outbox
 from tests.support.service import Caller
 
 TASK_ID, GROUP_ID = "DKPZPsvvQEiw67Pb3rkdNg", "NA3wajh1SQ-yVPlNUO8OYw"
@@ -111,7 +112,7 @@ class Notify:
         return sum([await self.service.store.waiting(kind) for kind in (model.EMAIL, model.MATRIX, model.SLACK)])
 
     async def published(self) -> list[events.Event]:
-        return [event for event in await self.bus.read(0) if event.exchange.startswith("exchange/taskcluster-notify/")]
+        return [event for event in await outbox.read(self.bus) if event.exchange.startswith("exchange/taskcluster-notify/")]
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -25,27 +26,32 @@ _SAFE = ("fsync=off", "max_connections=100")
 
 
 class Server:
-    """A running server that listens on a socket in its own folder."""
+    """A running server that listens on a socket in its own folder, and, where others are to reach it, at an address of this machine."""
 
-    def __init__(self, binaries: Path, settings: tuple[str, ...] = _FAST) -> None:
+    def __init__(self, binaries: Path, settings: tuple[str, ...] = _FAST, *, address: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-pg-"))
+        self._place = f"{address}:{_free_port(address)}" if address else ""
         self._account = _account()
         if self._account is not None:
             os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
         data = str(self.folder / "data")
         self._run(binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         self._binaries = binaries
-        options = [part for setting in (*settings, "listen_addresses=") for part in ("-c", setting)]
+        if address:
+            with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
+        where = (f"listen_addresses={address}", *([f"port={self._place.rpartition(':')[2]}"] if address else []))
+        options = [part for setting in (*settings, *where) for part in ("-c", setting)]
         self._command = [str(binaries / "postgres"), "-D", data, "-k", str(self.folder), *options]
         self.resume()
 
     def url(self, name: str) -> str:
         """The URL of one of its databases."""
-        return f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
+        return f"postgresql://{SUPERUSER}@{self._place}/{name}" if self._place else f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
 
     def run(self, statement: str, database: str = SUPERUSER) -> str:
         """What a statement gives, a line per row."""
-        return self._run(self._binaries / "psql", "-h", str(self.folder), "-U", SUPERUSER, "-d", database, "-AtXc", statement)
+        return self._run(self._binaries / "psql", *self._socket(), "-U", SUPERUSER, "-d", database, "-AtXc", statement)
 
     def halt(self, *, crash: bool = False) -> None:
         """End the server's processes, by a fast shutdown or as a crash would; its data stays."""
@@ -68,10 +74,13 @@ class Server:
         until = time.monotonic() + 30
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(subprocess.CalledProcessError):
-                self._run(binaries / "pg_isready", "-q", "-h", str(self.folder))
+                self._run(binaries / "pg_isready", "-q", *self._socket())
                 return
             time.sleep(0.02)
         raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
+
+    def _socket(self) -> list[str]:
+        return ["-h", str(self.folder), "-p", self._place.rpartition(":")[2] or "5432"]
 
     def _run(self, *command: str | Path) -> str:
         done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.folder, **self._identity())
@@ -115,10 +124,21 @@ def server() -> Server:
     return _start() or _missing()
 
 
-def own() -> Server:
-    """A server for one test, which may halt it and must stop it; it keeps what was committed over a crash of its own."""
+def own(settings: tuple[str, ...] = _SAFE, *, address: str = "") -> Server:
+    """A server for one test, which may halt it and must stop it; it keeps what was committed over a crash of its own.
+
+    Args:
+        settings: how safe, and how fast, it is.
+        address: where its network reaches it; nowhere when left out.
+    """
     binaries = _binaries()
-    return Server(binaries, _SAFE) if binaries else _missing()
+    return Server(binaries, settings, address=address) if binaries else _missing()
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as sock:
+        sock.bind((address, 0))
+        return int(sock.getsockname()[1])
 
 
 def _missing() -> NoReturn:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import shared
+
 FILE = Path(__file__).resolve().parents[1] / "acceptance" / "proof.json"
 _LINE = re.compile(r"^tcbox_calls_total\{(?P<labels>[^}]*)\} (?P<count>\d+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -100,8 +102,10 @@ def _write(client: str, test: str, found: set[str]) -> None:
 def _calls(root_url: str) -> dict[str, int]:
     """How often each method was answered with success so far."""
     counts: dict[str, int] = {}
-    with urllib.request.urlopen(f"{root_url}/metrics", timeout=30) as reply:
-        for line in reply.read().decode().splitlines():
+    for url in shared.metrics(root_url):
+        with urllib.request.urlopen(url, timeout=30) as reply:
+            lines = reply.read().decode().splitlines()
+        for line in lines:
             found = _LINE.match(line)
             if found:
                 labels = dict(_LABEL.findall(found["labels"]))

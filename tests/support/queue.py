@@ -25,6 +25,7 @@ from tcbox.scopes import ScopeSet
 from tcbox.services.queue import store
 from tcbox.services.queue.events import exchanges
 from tcbox.services.queue.service import Service
+from tests.support import outbox
 
 SERVICES = Path(tcbox.services.__path__[0])
 MIGRATIONS = [buses.migrations, store.migrations]
@@ -126,10 +127,8 @@ class Queue:
 
     async def events(self) -> list[events.Event]:
         """The messages since the last time, each held against its schema."""
-        found: list[events.Event] = []
-        while batch := await self.bus.read(self._read):
-            self._read = batch[-1].id
-            found += batch
+        found = await outbox.read(self.bus, self._read)
+        self._read = found[-1].id if found else self._read
         for event in found:
             exchange = exchanges.entries[event.exchange.rpartition("/")[2]]
             faults = self.schemas.validator("queue", exchange.schema).check(event.payload)

@@ -23,7 +23,7 @@ USER, PASSWORD = "tcbox", "s3cret-pa/ss"
 _URL_PASSWORD = "s3cret-pa%2Fss"
 _STARTING = 60.0
 _CONFIG = """
-listeners.tcp.1 = 127.0.0.1:{port}
+listeners.tcp.1 = {address}:{port}
 default_user = {user}
 default_pass = {password}
 loopback_users = none
@@ -36,11 +36,11 @@ log.console = false
 class Broker:
     """A running broker; `halt` and `resume` keep its data."""
 
-    def __init__(self, script: Path) -> None:
+    def __init__(self, script: Path, address: str = "127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-mq-"))
         self.port, self._names, self._distribution = _free_ports(3)
-        self._script = script
-        (self.folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port, user=USER, password=PASSWORD))
+        self._script, self._address = script, address
+        (self.folder / "rabbitmq.conf").write_text(_CONFIG.format(address=address, port=self.port, user=USER, password=PASSWORD))
         (self.folder / "enabled_plugins").write_text("[].\n")
         # the name server that Erlang would otherwise leave behind as a daemon
         self._epmd = subprocess.Popen(["epmd", "-port", str(self._names), "-address", "127.0.0.1"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -50,7 +50,7 @@ class Broker:
     @property
     def url(self) -> str:
         """The URL of its only virtual host, as `events` takes it."""
-        return f"amqp://{USER}:{_URL_PASSWORD}@127.0.0.1:{self.port}/%2F"
+        return f"amqp://{USER}:{_URL_PASSWORD}@{self._address}:{self.port}/%2F"
 
     @contextlib.contextmanager
     def channel(self) -> Iterator[Any]:
@@ -59,7 +59,7 @@ class Broker:
 
         logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells at length of a broker that is not there yet
         credentials = pika.PlainCredentials(USER, PASSWORD)
-        connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.port, "/", credentials, heartbeat=600))
+        connection = pika.BlockingConnection(pika.ConnectionParameters(self._address, self.port, "/", credentials, heartbeat=600))
         try:
             yield connection.channel()
         finally:
@@ -146,10 +146,10 @@ def broker() -> Broker:
     return _start() or _missing()
 
 
-def own() -> Broker:
-    """A broker for one test, which may halt it and must stop it."""
+def own(address: str = "127.0.0.1") -> Broker:
+    """A broker for one test, which may halt it and must stop it, at an address of this machine."""
     script = _script()
-    return Broker(script) if script else _missing()
+    return Broker(script, address) if script else _missing()
 
 
 def _missing() -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import ipaddress
 import json
 import os
 import shutil
@@ -51,17 +50,7 @@ def gateway() -> str:
 
     Skips the test where there is none.
     """
-    import docker
-
-    client = docker.from_env()
-    try:
-        for config in client.api.inspect_network("bridge")["IPAM"]["Config"]:
-            subnet = ipaddress.ip_network(config["Subnet"])
-            if subnet.version == 4:
-                return config.get("Gateway") or str(subnet[1])
-    finally:
-        client.close()
-    pytest.skip("the Docker engine's bridge has no IPv4 address for this machine")
+    return docker_images.gateway() or pytest.skip("the Docker engine's bridge has no IPv4 address for this machine")
 
 
 # ----------------------------------------------------------------------------------------------- the image
@@ -79,6 +68,7 @@ def base_image(taskgraph: Path) -> str:
             env = {
                 "PATH": f"/{_HOME}/bin:/usr/bin:/bin:/usr/local/bin",
                 "LD_LIBRARY_PATH": f"/{_HOME}/lib",
+                "PYTHONPATH": f"/{_HOME}/lib/{Path(sysconfig.get_path('stdlib')).name}/site-packages",  # Debian's does not look there by itself
                 "HOME": "/builds/worker",
                 "SHELL": "/bin/bash",
                 "LANG": "C.UTF-8",

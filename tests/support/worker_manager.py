@@ -25,6 +25,7 @@ from tcbox.services.worker_manager.providers.inert import Inert
 from tcbox.services.worker_manager.providers.static import Static
 from tcbox.services.worker_manager.service import Service
 from tests.simulators.machines import Cloud, CloudProvider
+from tests.support import outbox
 from tests.support.service import Caller
 
 ROOT = Path(tcbox.services.__path__[0])
@@ -124,16 +125,15 @@ class Manager:
     async def events(self):
         """The service's own messages since the last time, as (exchange, payload), each held against its schema."""
         found = []
-        while batch := await self.bus.read(self._read):
-            self._read = batch[-1].id
-            for event in batch:
-                if "worker-manager" not in event.exchange:
-                    continue
-                exchange = exchanges.entries[event.exchange.rpartition("/")[2]]
-                faults = SCHEMAS.validator("worker-manager", exchange.schema).check(event.payload)
-                assert not faults, (event.exchange, faults)
-                assert len(event.routing_key.split(".")) == 8 and event.routing_key.startswith("primary."), event.routing_key
-                found.append((exchange.exchange, event.payload))
+        for event in await outbox.read(self.bus, self._read):
+            self._read = event.id
+            if "worker-manager" not in event.exchange:
+                continue
+            exchange = exchanges.entries[event.exchange.rpartition("/")[2]]
+            faults = SCHEMAS.validator("worker-manager", exchange.schema).check(event.payload)
+            assert not faults, (event.exchange, faults)
+            assert len(event.routing_key.split(".")) == 8 and event.routing_key.startswith("primary."), event.routing_key
+            found.append((exchange.exchange, event.payload))
         return found
 
     async def exchanges(self):

@@ -156,7 +156,7 @@ async def test_expect_100_continue(lead):
         reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
         writer.write(lead + f"POST /api/demo/v1/echo HTTP/1.1\r\n{HOST}{JSON}Content-Length: {len(BODY)}\r\nExpect: 100-continue\r\n\r\n".encode())
         await demo.replies(reader, 1 if lead else 0)
-        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15) == b"HTTP/1.1 100 Continue\r\n\r\n"
         for part in (BODY[:20], BODY[20:]):
             writer.write(part)
             await asyncio.sleep(0.01)
@@ -211,7 +211,7 @@ async def test_the_connection_is_closed_when_asked(data):
         writer.write(data)
         ((status, _, body),) = await demo.replies(reader, 1)
         assert (status, json.loads(body)["alive"]) == (200, True)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 15) == b""
         writer.close()
 
 
@@ -291,12 +291,12 @@ async def test_a_client_that_goes_away(path, ended, lead):
     async with demo.running() as d:
         reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
         writer.write(lead + request("GET", path))
-        await asyncio.wait_for(d.things.began.wait(), 5)
+        await asyncio.wait_for(d.things.began.wait(), 15)
         writer.close()
         if "done" in ended:
             await asyncio.sleep(0.05)
             d.things.go.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while not d.things.ended:
                 await asyncio.sleep(0.01)
         assert d.things.ended == [ended]
@@ -343,7 +343,7 @@ async def test_closing_lets_requests_finish():
         writer.write(request("GET", "/works/x"))
         await d.things.began.wait()
         closing = asyncio.create_task(d.front.close(5))
-        assert await asyncio.wait_for(idle.read(), 5) == b""
+        assert await asyncio.wait_for(idle.read(), 15) == b""
         d.things.go.set()
         ((status, headers, _),) = await demo.replies(reader, 1)
         assert (status, headers["connection"]) == (200, "close")
@@ -361,8 +361,8 @@ async def test_closing_does_not_wait_for_idle_connections(name):
         reader, writer = await asyncio.open_connection("127.0.0.1", d.port)
         writer.write(REQUESTS[name])
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.wait_for(d.front.close(30), 5)
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(d.front.close(30), 15)
+        await asyncio.wait_for(reader.read(), 15)
         writer.close()
 
 

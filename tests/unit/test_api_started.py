@@ -47,7 +47,7 @@ async def test_one_that_waits(how):
             await asyncio.create_task(asyncio.sleep(0.01))
         else:
             assert await future == 7
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await asyncio.sleep(0)
         return asyncio.current_task()
 

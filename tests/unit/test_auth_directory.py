@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tcbox import clock as clocks
-from tcbox import credentials, db, scopes
+from tcbox import credentials, db, errors, scopes
 from tcbox.credentials import Failure, Success
 from tcbox.credentials.sealed import Sealer
 from tcbox.services.auth import static
@@ -115,6 +115,65 @@ async def test_a_process_that_was_away_for_long_loads_all_anew(pair: tuple[Auth,
     for name in ("a", "b"):
         assert isinstance(known.authenticate(signed(name, made[name]["accessToken"])), Failure)
     assert list(known.expand(["assume:r"])) == ["assume:r", "deep"]
+
+
+async def test_what_was_changed_before_a_request_came_counts_for_it(pair: tuple[Auth, Auth]) -> None:
+    """A process that is asked who signed a request knows what another one has just changed: a client made, disabled or given a new token."""
+    one, two = pair
+    known = two.service.directory
+    if not known._db.shared:
+        pytest.skip("a database of one process knows of no others")
+    made = await one.root.createClient("a", {"description": "", "expires": SOON})
+    ask = signed("a", made["accessToken"])
+    payload = {"method": ask.method, "resource": ask.resource, "host": ask.host, "port": ask.port, "authorization": ask.authorization}
+    assert (await two.root.authenticateHawk(payload))["status"] == "auth-success"
+    for change, accepted in (("disableClient", False), ("enableClient", True), ("resetAccessToken", False)):
+        await getattr(one.root, change)("a")
+        found = await asyncio.gather(*(known.authenticate_anew(ask) for _ in range(20)))
+        assert {isinstance(each, Success) for each in found} == {accepted}, change
+
+
+async def test_looks_are_shared(pair: tuple[Auth, Auth]) -> None:
+    """Requests that come while the database is asked for changes are answered by one more question, and by none that began before them."""
+    known = pair[1].service.directory
+    if not known._db.shared:
+        pytest.skip("a database of one process knows of no others")
+    pair[1].service._hear = lambda: None  # type: ignore[method-assign]  # it would look by itself
+    looks, began, going_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        began.set()
+        await going_on.wait()
+
+    known.refresh = look  # type: ignore[method-assign]
+    ask = signed("nobody", "x")
+    first = asyncio.create_task(known.authenticate_anew(ask))
+    await began.wait()
+    later = [asyncio.create_task(known.authenticate_anew(ask)) for _ in range(50)]
+    await asyncio.sleep(0.02)
+    assert looks == 1
+    going_on.set()
+    await asyncio.gather(first, *later)
+    assert looks == 2
+
+
+async def test_a_process_that_does_not_reach_the_database_vouches_for_nobody(pair: tuple[Auth, Auth]) -> None:
+    """One that is cut off says so, for a client may be disabled or new meanwhile."""
+    one, two = pair
+    known = two.service.directory
+    if not known._db.shared:
+        pytest.skip("a database of one process knows of no others")
+    made = await one.root.createClient("a", {"description": "", "expires": SOON})
+    await known.refresh()
+
+    async def gone(*_args: Any, **_named: Any) -> Any:
+        raise errors.Unavailable("cut off")
+
+    known._db.point = gone  # type: ignore[method-assign]
+    with pytest.raises(errors.Unavailable):
+        await known.authenticate_anew(signed("a", made["accessToken"]))
 
 
 async def test_everything_is_there_after_a_restart(pair: tuple[Auth, Auth], database: db.Database, clock: clocks.VirtualClock) -> None:  # noqa: F811

@@ -1,5 +1,6 @@
 """Places for bytes: what both keep, with clients that use their URLs."""
 
+import asyncio
 import gzip
 import hashlib
 import os
@@ -76,6 +77,15 @@ async def test_refused_bytes_leave_what_was_there(blobs):
     assert (await content(blobs, KEY))[1] == b"old"
 
 
+async def test_refused_parts_are_not_kept(blobs):
+    """Of an upload in parts that is refused at its end, S3 keeps no parts that somebody would pay for."""
+    if not blobs.backend.startswith("s3:"):
+        pytest.skip("files have no parts")
+    with pytest.raises(blobs_module.Incomplete):
+        await blobs.put_stream(KEY, chunks(BIG), content_type="x/y", length=1)
+    assert "Uploads" not in blobs._client().list_multipart_uploads(Bucket=blobs.bucket)
+
+
 async def test_hashes(blobs):
     """Hashes are those of the bytes, whether they were checked at the upload or not; unknown algorithms are passed over."""
     for data in (b"abc", BIG):
@@ -130,6 +140,35 @@ async def test_urls(blobs):
             assert reply.headers["Content-Disposition"] == "attachment; filename=a.log"
 
 
+async def test_urls_give_ranges(blobs):
+    """A download that broke off goes on from where it was, over the same URL."""
+    await blobs.put_stream(KEY, chunks(BIG), content_type="x/y")
+    url = blobs.get_url(KEY, expires_ms=soon())
+    async with aiohttp.ClientSession() as session:
+        for asked, first, last in (("bytes=9000000-", 9_000_000, len(BIG) - 1), ("bytes=5-5", 5, 5), ("bytes=-3", len(BIG) - 3, len(BIG) - 1)):
+            async with session.get(url, headers={"Range": asked}) as reply:
+                assert reply.status == 206
+                assert reply.headers["Content-Range"] == f"bytes {first}-{last}/{len(BIG)}"
+                assert await reply.read() == BIG[first : last + 1]
+
+
+async def test_urls_take_nothing_else(blobs, request):
+    """A URL for a PUT takes no other type than it was made for, and neither URL does the other's work or lasts beyond its time."""
+    if request.node.callspec.id == "moto":
+        pytest.skip("moto looks at no signature")
+    await blobs.put_stream(KEY, chunks(b"here"), content_type="x/y")
+    put, get = blobs.put_url(KEY, content_type="x/y", expires_ms=soon()), blobs.get_url(KEY, expires_ms=soon())
+    async with aiohttp.ClientSession() as session:
+        for verb, url, kind in (("PUT", put, "text/html"), ("PUT", get, "x/y"), ("GET", put, "x/y"), ("DELETE", get, "x/y")):
+            async with session.request(verb, url, data=b"new" if verb == "PUT" else None, headers={"Content-Type": kind}) as reply:
+                assert reply.status in (400, 403, 405), f"{verb} {kind}: {reply.status}"
+        short = blobs.get_url(KEY, expires_ms=soon() - 59_500)
+        await asyncio.sleep(2.5)
+        async with session.get(short) as reply:
+            assert reply.status in (400, 403)
+    assert (await content(blobs, KEY))[1] == b"here"
+
+
 async def test_artifacts(blobs):
     """An artifact goes up and comes down by its URLs, public or not, and is gone when deleted."""
     store = ArtifactStore(blobs)
@@ -148,6 +187,18 @@ async def test_artifacts(blobs):
     fronted = ArtifactStore(blobs, public_url="https://cdn.example.com/")
     assert fronted.get_url("a/b c", public=True, expires_ms=0, content_type="x/y", filename="b c") == "https://cdn.example.com/artifact/a/b%20c"
     assert not fronted.get_url("a/b c", public=False, expires_ms=soon(), content_type="x/y", filename="b c").startswith("https://cdn")
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/html; charset=utf-8"])
+async def test_artifacts_keep_their_type(blobs, kind):
+    """An artifact comes down with the type that it went up with, whatever its name suggests."""
+    store, key = ArtifactStore(blobs), "V3SVIuxDTAWJ2_4d71Q4dw/0/public/notes.txt"
+    async with aiohttp.ClientSession() as session:
+        url = store.put_url(key, content_type=kind, content_length=None, expires_ms=soon())
+        async with session.put(url, data=b"x", headers={"Content-Type": kind}) as reply:
+            assert reply.status == 200
+        async with session.get(store.get_url(key, public=True, expires_ms=soon(), content_type=kind, filename="notes.txt")) as reply:
+            assert reply.headers["Content-Type"] == kind
 
 
 async def test_bucket_that_is_not_there(s3_endpoint):
@@ -182,3 +233,25 @@ def test_settings_that_name_no_place(url):
     """A setting that names no place is refused with what to write."""
     with pytest.raises(errors.TcboxError, match=r"s3://|known are"):
         connect(url, root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())
+
+
+async def test_s3_that_breaks_off(tmp_path):
+    """A connection that ends before all bytes have come is told as such, and not taken for their end."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: "x"\r\nLast-Modified: Sat, 31 Jan 2026 12:00:00 GMT\r\n\r\n'
+        writer.write(head + b"half")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"s3://bucket?endpoint=http://127.0.0.1:{port}&access_key_id=a&secret_access_key=b"
+        blobs = connect(url, root_url="", signer=Signer(bytes(32)), clock=clocks.SystemClock())
+        stat, parts = await blobs.open(KEY)
+        assert stat.size == 100
+        with pytest.raises(blobs_module.Interrupted, match="broke off in the middle"):
+            async for _ in parts:
+                pass
+        await blobs.close()

@@ -205,12 +205,12 @@ async def test_a_put_that_breaks_off(blobs, tmp_path):
     writer.write(f"PUT {url.raw_path_qs} HTTP/1.1\r\nHost: x\r\nContent-Type: text/html\r\nContent-Length: 9000000\r\n\r\n".encode() + bytes(3_000_000))
     await writer.drain()
     unfinished = tmp_path / "blobs" / "unfinished"
-    for _ in range(100):
+    for _ in range(2000):
         if list(unfinished.iterdir()):
             break
         await asyncio.sleep(0.01)
     writer.transport.abort()
-    for _ in range(300):
+    for _ in range(2000):
         if not list(unfinished.iterdir()):
             break
         await asyncio.sleep(0.01)
@@ -227,7 +227,7 @@ async def test_a_reader_that_goes_away(blobs, session):
         reply = await session.get(await get_url(blobs))
         await reply.content.read(10)
         reply.close()
-    for _ in range(300):
+    for _ in range(2000):
         if process.num_fds() <= before:
             break
         await asyncio.sleep(0.01)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -19,14 +21,15 @@ SELECT service, number, name FROM tcbox_migrations ORDER BY service, number
 """
 
 
-def service(place: Path, *steps: str, name: str = "s") -> db.Migrations:
-    """Migrations made of these texts."""
+def service(place: Path, *steps: str, name: str = "s", needs: dict[int, int] | None = None) -> db.Migrations:
+    """Migrations made of these texts; a step needs that code knows it, unless `needs` says otherwise."""
     folder = place / name / "sql" / "migrations"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.sql"):
         old.unlink()
     for number, step in enumerate(steps, 1):
-        (folder / f"{number:04d}_step.sql").write_text(step)
+        said = (needs or {}).get(number, number)
+        (folder / f"{number:04d}_step.sql").write_text(f"-- needs: {said:04d}\n{step}" if number > 1 else step)
     return db.migrations(place / name, name)
 
 
@@ -60,6 +63,64 @@ async def test_data_of_a_newer_release_is_refused(engine: str, tmp_path: Path) -
     await (await opened(url, service(tmp_path, "CREATE TABLE a (x TEXT)", "CREATE TABLE b (x TEXT)"))).close()
     with pytest.raises(db.MigrationError, match=r"written by a newer tcbox.* s 0002_step, .* knows 1"):
         await opened(url, service(tmp_path, "CREATE TABLE a (x TEXT)"))
+
+
+@ENGINES
+async def test_code_of_before_lives_with_what_lets_it(engine: str, tmp_path: Path) -> None:
+    """Code goes on when every step that it does not know lets it; the first that does not is refused with the release that brought it."""
+    url = await databases.fresh(engine, [], tmp_path)
+    tables = [f"CREATE TABLE {name} (x TEXT)" for name in "abcd"]
+    needs = {2: 1, 3: 3, 4: 2}
+    whole = service(tmp_path, *tables, needs=needs)
+    one, two, three = (db.Migrations("s", whole.steps[:count]) for count in (1, 2, 3))
+    await (await opened(url, two)).close()
+    for fitting in (one, two):
+        database = await opened(url, fitting)
+        assert await database.lacks([fitting]) == []
+        await database.close()
+    await (await opened(url, whole)).close()
+    await (await opened(url, three)).close()
+    message = r"s 0003_step, and only code that knows it can live with that; this release knows 2: start tcbox [\d.]+, which put it there"
+    for unfit, says in ((two, message), (one, r"s 0004_step, and only code that knows 0002 can live with that; this release knows 1")):
+        with pytest.raises(db.MigrationError, match=says):
+            await opened(url, unfit)
+
+
+async def test_a_copy_is_kept_before_a_parting(tmp_path: Path) -> None:
+    """Before a step that leaves code of before behind, a SQLite file is copied as it was; not for a new one, nor for any other step."""
+    url = await databases.fresh("sqlite", [], tmp_path)
+    file = Path(url.removeprefix("sqlite://"))
+    steps = ["CREATE TABLE a (x TEXT); INSERT INTO a VALUES ('kept')", "CREATE TABLE b (x TEXT)", "DROP TABLE a"]
+    await (await opened(url, service(tmp_path, *steps[:1]))).close()
+    await (await opened(url, service(tmp_path, *steps[:2], needs={2: 1}))).close()
+    assert list(file.parent.glob("*.before-*")) == []
+    await (await opened(url, service(tmp_path, *steps, needs={2: 1}))).close()
+    [copy] = file.parent.glob("*.before-*")
+    assert copy.name == f"{file.name}.before-s-0003"
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT x FROM a").fetchall() == [("kept",)]
+
+
+def test_each_step_says_which_code_can_live_with_it(tmp_path: Path) -> None:
+    """A step without the line, or with a number that cannot be, is refused; the line is no part of the checksum."""
+    folder = tmp_path / "sql" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "0001_a.sql").write_text("SELECT 1")
+    file = folder / "0002_b.sql"
+    for text in ("SELECT 2", "-- needs: 2\nSELECT 2", "-- needs: 0000\nSELECT 2", "-- needs: 0003\nSELECT 2", "SELECT 2\n-- needs: 0001\n"):
+        file.write_text(text)
+        with pytest.raises(db.QueryError, match="0002_b.sql: its first line must say which code can live with it: -- needs: 0001"):
+            db.migrations(tmp_path, "s")
+    made = []
+    for text in ("-- needs: 0001\nSELECT 2", "-- needs: 0002\r\nSELECT 2"):
+        file.write_text(text, newline="")
+        made.append(db.migrations(tmp_path, "s").steps[1])
+    assert [step.needs for step in made] == [1, 2]
+    assert made[0].checksums == made[1].checksums
+    assert (made[0].ddl("sqlite"), made[0].ddl("postgres")) == ("SELECT 2", "SELECT 2")
+    (folder / "0002_b.postgres.sql").write_text("-- needs: 0001\nSELECT 2")
+    with pytest.raises(db.QueryError, match="say different things after -- needs"):
+        db.migrations(tmp_path, "s")
 
 
 @ENGINES
@@ -131,7 +192,10 @@ def test_an_engine_may_have_a_step_of_its_own(tmp_path: Path) -> None:
     (folder / "0001_a.sql").write_text("CREATE TABLE a (x INTEGER)")
     (folder / "0001_a.postgres.sql").write_text("CREATE TABLE a (x INTEGER, y jsonb)")
     (step,) = db.migrations(tmp_path, "s").steps
-    assert step.ddl == {"sqlite": "CREATE TABLE a (x INTEGER)", "postgres": "CREATE TABLE a (x INTEGER, y jsonb)"}
+    assert {engine: step.ddl(engine) for engine in databases.ENGINES} == {
+        "sqlite": "CREATE TABLE a (x INTEGER)",
+        "postgres": "CREATE TABLE a (x INTEGER, y jsonb)",
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tcbox import clock, db, errors
-from tests.support import databases
+from tests.support import databases, postgres_server
 
 HERE = Path(__file__).parent / "db_sample"
 sql = db.load(HERE, "sample")
@@ -55,6 +56,33 @@ async def test_a_lost_connection_is_unavailable_and_then_replaced(tmp_path: Path
     else:
         pytest.fail("the database did not come back")
     await database.close()
+
+
+async def test_both_sides_let_go_of_a_silent_connection() -> None:
+    """A host that falls silent is given up after `lost_after` seconds by the server, which frees its locks, and by this side, idle or not."""
+    server = postgres_server.own(address="127.0.0.1")
+    server.run("CREATE DATABASE tc")
+    database = db.connect(server.url("tc") + "?lost_after=8", clock=clock.SystemClock())
+    seen = {}
+    try:
+        await database.start(migrations)
+
+        async def look(tx: Any) -> None:
+            connection = tx._runner._connection  # noqa: SLF001
+            for name in ("tcp_user_timeout", "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
+                seen[name] = await connection.fetchval(f"SELECT setting FROM pg_settings WHERE name = '{name}'")
+            sock = connection._con._transport.get_extra_info("socket")  # noqa: SLF001
+            for name in ("TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"):
+                seen[name] = sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+
+        await database.transaction(look)
+    finally:
+        await database.close()
+        server.stop()
+    assert seen == {
+        "tcp_user_timeout": "8000", "tcp_keepalives_idle": "2", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+        "TCP_USER_TIMEOUT": 8000, "TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3,
+    }  # fmt: skip
 
 
 async def test_a_small_pool_serves_many(tmp_path: Path) -> None:
@@ -119,6 +147,32 @@ async def test_nobody_is_overtaken_for_ever(tmp_path: Path) -> None:
         await each.close()
 
 
+async def test_queued_transactions_wait_for_each_other(tmp_path: Path) -> None:
+    """Transactions that change one row last, and say so, each run once and lose nothing, however many there are at a time."""
+    database = await opened(tmp_path)
+    ran: list[str] = []
+
+    async def make(tx: db.Tx) -> None:
+        await tx.execute(sql.insert_thing, key="a", number=0, body=None, made=tx.now)
+
+    def add(key: str) -> Any:
+        async def fn(tx: db.Tx) -> None:
+            ran.append(key)
+            await tx.execute(sql.insert_thing, key=key, number=0, body=None, made=tx.now)
+            await tx.execute(sql.count_up, key="a")
+            await asyncio.sleep(0.002)  # as a commit that has to wait for the disk
+
+        return fn
+
+    await database.transaction(make)
+    await asyncio.gather(*(database.transaction(add(f"b{number}"), queued=True) for number in range(40)))
+    assert sorted(ran) == sorted({f"b{number}" for number in range(40)})
+    row = await database.point(sql.get_thing, key="a")
+    assert row is not None
+    assert row["number"] == 40
+    await database.close()
+
+
 async def test_hints_reach_the_other_processes(tmp_path: Path) -> None:
     """A hint is heard by every other process once, not by its sender; after a lost connection all are told to look again."""
     url = await databases.fresh("postgres", migrations, tmp_path)
@@ -147,12 +201,12 @@ async def test_hints_reach_the_other_processes(tmp_path: Path) -> None:
 
 
 async def _until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("option", ["pool=none", "pool=0", "schema=a-b"])
+@pytest.mark.parametrize("option", ["pool=none", "pool=0", "schema=a-b", "lost_after=soon", "lost_after=3", "lost_after=3601"])
 def test_options_are_checked(option: str) -> None:
     """A wrong option in the URL is refused by name before anything is connected."""
     with pytest.raises(errors.TcboxError, match=option):

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -170,23 +171,30 @@ async def test_another_program_that_holds_the_lock_is_waited_for(tmp_path: Path)
         asked = asyncio.create_task(database.transaction(insert("a")))
         started = time.monotonic()
         await asyncio.sleep(0.1)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 4  # the lock itself is waited for longer
         assert not asked.done()
         other.execute("ROLLBACK")
         other.close()
-        await asyncio.wait_for(asked, 5)
+        await asyncio.wait_for(asked, 15)
 
 
-async def test_the_log_stays_short_under_load(tmp_path: Path) -> None:
-    """The write-ahead log stays far below 64 MB while much more than that is written."""
-    path = tmp_path / "tcbox.db"
+@pytest.mark.parametrize("pause", [0, 0.5], ids=["", "slow-disk"])
+async def test_the_log_stays_short_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
+    """The write-ahead log stays below 64 MB while much more than that is written, however long the disk takes for a checkpoint."""
+    path, flush = tmp_path / "tcbox.db", wal.flushing.flush
+
+    def late(file: int) -> None:
+        time.sleep(pause)
+        flush(file)
+
+    monkeypatch.setattr(wal.flushing, "flush", late)
     largest = 0
     async with opened(path) as database:
-        for batch in range(50):
+        for batch in range(60):
             asked = [database.transaction(insert(f"{batch}-{n}", os.urandom(100_000))) for n in range(20)]
             await asyncio.gather(*asked)
             largest = max(largest, os.path.getsize(f"{path}-wal"))
-    assert largest < 40 * MIB
+    assert wal.CHECKPOINT < largest < 64_000_000
 
 
 async def test_the_log_is_cut_after_a_long_read(tmp_path: Path) -> None:
@@ -197,7 +205,7 @@ async def test_the_log_is_cut_after_a_long_read(tmp_path: Path) -> None:
         reader = sqlite3.connect(path, isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT COUNT(*) FROM sample_things").fetchone()
-        for n in range(400):
+        for n in range(500):
             await database.transaction(insert(f"k{n}", os.urandom(100_000)))
         assert os.path.getsize(f"{path}-wal") > wal.CUT
         reader.close()
@@ -231,6 +239,27 @@ async def test_a_look_up_never_suspends(tmp_path: Path) -> None:
         with pytest.raises(StopIteration) as end:
             look_up.send(None)  # type: ignore[attr-defined]
         assert end.value.value["key"] == "a"
+
+
+async def test_a_read_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    """Closing waits for connections that are being opened, ends their threads, and refuses reads that come after or waited."""
+    before = set(threading.enumerate())
+    async with opened(tmp_path / "tcbox.db") as database:
+        given_up = [asyncio.create_task(database.all(sql.count_things)) for _ in range(2)]
+        waits = asyncio.create_task(database.all(sql.count_things))
+        await asyncio.sleep(0)
+        for read in given_up:
+            read.cancel()
+        await database.close()
+        assert {type(outcome) for outcome in await asyncio.gather(*given_up, return_exceptions=True)} == {asyncio.CancelledError}
+        with pytest.raises(errors.Unavailable, match="is not open"):
+            await waits
+        with pytest.raises(errors.Unavailable, match="is not open"):
+            await database.all(sql.count_things)
+    for thread in set(threading.enumerate()) - before:
+        if "connection_worker" in thread.name:
+            thread.join(5)
+            assert not thread.is_alive(), thread
 
 
 async def test_reads_cannot_write(tmp_path: Path) -> None:

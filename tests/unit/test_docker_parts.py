@@ -23,8 +23,8 @@ MANIFEST = [{"Config": "c.json", "RepoTags": ["debian:12"], "Layers": ["l/layer.
 
 
 def read(**more) -> payload.Payload:
-    privileged = more.pop("allowed", True)
-    return payload.read({**TASK, "payload": {"image": "debian", "maxRunTime": 5, **more}}, longest=10, privileged=privileged)
+    allowed = more.pop("allowed", True)
+    return payload.read({**TASK, "payload": {"image": "debian", "maxRunTime": 5, **more}}, longest=10, privileged=allowed, beside=allowed)
 
 
 def archive(*entries: tuple, fmt: int = tarfile.GNU_FORMAT) -> bytes:
@@ -139,12 +139,13 @@ def test_scopes_that_a_payload_needs():
     asked = read(
         cache={"c": "/c"},
         capabilities={"privileged": True, "disableSeccomp": True, "devices": {"kvm": True, "loopbackVideo": False}},
-        features={"allowPtrace": True},
+        features={"allowPtrace": True, "dind": True},
     )
     assert payload.needed_scopes(asked, "p/w") == [
         ("docker-worker:cache:c", "docker-worker:cache:c:p/w"),
         ("docker-worker:capability:device:kvm", "docker-worker:capability:device:kvm:p/w"),
         ("docker-worker:capability:privileged", "docker-worker:capability:privileged:p/w"),
+        ("docker-worker:feature:dind", "docker-worker:feature:dind:p/w"),
         "docker-worker:capability:disableSeccomp",
         "docker-worker:feature:allowPtrace",
     ]
@@ -155,7 +156,11 @@ def test_scopes_that_a_payload_needs():
     ("more", "says"),
     [
         ({"capabilities": {"privileged": True}, "allowed": False}, "set workers.docker.privileged"),
-        ({"features": {"dind": True, "dockerSave": False}, "huh": 1}, r"(?s)payload/huh.*payload\.features\.dind.*payload\.features\.dockerSave"),
+        ({"features": {"dind": 1, "dockerSave": False}, "huh": 1}, r"(?s)payload/huh.*payload\.features\.dockerSave.*payload\.features\.dind: must be true"),
+        (
+            {"capabilities": {"privileged": True}, "features": {"dind": True}, "supersederUrl": "https://x", "allowed": False},
+            r"(?s)supersederUrl: Taskcluster no longer supersedes.*queue\.cancelTask.*features\.dind: this worker runs no .*set workers\.docker\.dind_image",
+        ),
         ({"features": {"relengAPIProxy": True}}, "no longer part of docker-worker payloads"),
         ({"features": {"balrogVPNProxy": True}}, "no longer part of docker-worker payloads"),
         ({"cache": {"c": "c"}}, "must be an absolute path"),
@@ -189,4 +194,4 @@ async def test_no_task_is_claimed_without_room_on_the_disk(tmp_path, monkeypatch
     assert len(cleared) >= 2
     free[0] = 6
     clock.advance(5_000)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 15)

@@ -108,7 +108,7 @@ async def test_messages_go_out_in_order_with_their_keys(bus, database, exchange,
     assert ids == sorted(ids)
     assert {(each["key"], tuple(each["cc"]), each["type"], each["mode"]) for each in listener.got} == {("primary.a", ("route.x.y",), "application/json", 2)}
     await until(lambda: first.published == {exchange.address: 450})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while await first.position() != ids[-1]:
             await asyncio.sleep(0.02)
 
@@ -214,7 +214,7 @@ async def test_messages_are_kept_until_they_are_published(bus, clock, database, 
     listener = listen(exchange.address)
     await publishing()
     await until(lambda: numbers(listener) == [1])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not await bus.expire():
             await asyncio.sleep(0.05)
 
@@ -327,7 +327,7 @@ async def test_a_failing_subscriber_gets_it_again(bus, clock, foreign, hearing):
     send("k", b"{no json")
     send("k", {"n": 1})
     send("k", {"n": 2})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(collector.got) < 2:
             clock.advance(5000)
             await asyncio.sleep(0.02)
@@ -366,7 +366,7 @@ async def test_a_subscription_is_bound_anew_while_it_runs(bus, broker, database,
     await asyncio.sleep(0.2)
     assert [event.payload["n"] for event in collector.got] == ["a0", "b1"]
     await bus.rebind(subscription, [own])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await asyncio.to_thread(queue_exists, broker, sub):
             await asyncio.sleep(0.1)
     await tell(bus, database, exchange, 3)
@@ -423,7 +423,7 @@ async def test_a_subscription_that_is_given_up_leaves_no_queue(bus, broker, fore
         if each == other:
             assert queue_exists(broker, each)
             await hearing()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while await asyncio.to_thread(queue_exists, broker, each):
                 await asyncio.sleep(0.1)
 
@@ -484,3 +484,9 @@ def test_addresses(url, user, place):
     assert (found.user, found.place) == (user, place)
     assert found.queue("x/y") == f"queue/{user}/x/y"
     assert "p%2Fq" not in repr(found)
+
+
+def test_a_silent_server_is_lost_within_seconds():
+    """Unless the URL says otherwise, both sides take a connection for lost after some seconds of silence; the driver's own is two minutes."""
+    assert address.parse("amqp://u:p@mq/v").url == "amqp://u:p@mq:5672/v?heartbeat=10"
+    assert address.parse("amqps://u:p@mq/v?heartbeat=33&cafile=%2Fca.pem").url == "amqps://u:p@mq:5671/v?heartbeat=33&cafile=%2Fca.pem"

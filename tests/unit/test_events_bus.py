@@ -49,7 +49,7 @@ class Collector:
         self.got.append(event.payload["n"])
 
     async def until(self, count):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(self.got) < count:
                 await asyncio.sleep(0.005)
 
@@ -114,7 +114,7 @@ async def test_a_failing_subscriber_gets_it_again_before_the_next(bus, database,
     await tell(bus, database, 2)
     await other.until(2)
     assert failing.got == []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(failing.got) < 2:
             clock.advance(5000)
             await asyncio.sleep(0.01)
@@ -281,7 +281,7 @@ async def test_a_subscription_can_be_bound_anew(bus, database):
     subscription = await bus.subscribe("x", binding(pattern="primary.a.#"), handle)
     for number, name, exchange in ((1, "a", changed), (2, "a", changed), (3, "b", changed), (4, "a", removed)):
         await tell(bus, database, number, exchange=exchange, name=name)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(got) < 3:
             await asyncio.sleep(0.005)
     assert got == [1, 3, 4]

@@ -39,7 +39,7 @@ async def test_one_has_it_until_it_gives_it_back(database):
     assert first.held and not second.held and second.other == "one"
     keeping.cancel()
     await first.release()
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, 15)
     assert second.held and not first.held
 
 
@@ -47,7 +47,7 @@ async def test_a_silent_holder_is_replaced_and_learns_of_it(database):
     """A holder that gives no sign of life loses the lease, and can then change nothing in its name."""
     first, second = made(database, "one"), made(database, "two")
     await first.acquire()
-    await asyncio.wait_for(second.acquire(), 3)
+    await asyncio.wait_for(second.acquire(), 15)
     with pytest.raises(lease.LeaseLost):
         await database.transaction(first.confirm)
     assert not first.held
@@ -78,7 +78,7 @@ async def test_a_process_of_this_machine_that_has_ended_is_replaced_at_once(data
     await patient.acquire()
     process.communicate(b"\n")
     assert lease.ended(holder)
-    await asyncio.wait_for(lease.Lease(database, "thing", patience=3600).acquire(), 2)
+    await asyncio.wait_for(lease.Lease(database, "thing", patience=3600).acquire(), 15)
 
 
 @pytest.mark.parametrize("holder", ["", "a", "other-machine.pid:[1]/1/2/x", "/1/1/x", "a/b/c/d"])

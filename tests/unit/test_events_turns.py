@@ -70,7 +70,7 @@ async def test_a_silent_process_is_replaced(replicas, monkeypatch):
     leading = await one.subscribe("s", binding(), first.handle)
     await asyncio.sleep(0.3)
     await tell(one, database, 1)
-    await asyncio.wait_for(stuck.wait(), 5)
+    await asyncio.wait_for(stuck.wait(), 15)
 
     async def silent(tx):
         pass

@@ -1,8 +1,6 @@
 """One host: a Compose file that Compose itself takes, its proxy, and the servers beside it by choice."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 import yaml
@@ -96,21 +94,3 @@ def test_a_change_of_one_service_touches_it_alone(tmp_path):
     told = {change.what: change.why for change in rolls.changes(before, after)}
     assert told["service queue"] == ("settings.services.queue.claim_timeout: 900 -> 600",)
     assert told["service secrets"] == ("image: registry.example.com/tcbox:1.2.0 -> registry.example.com/tcbox:1.2.1",)
-
-
-@pytest.mark.skipif(
-    not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0,
-    reason="needs docker with its plugin compose",
-)
-@pytest.mark.parametrize("document", [export.WHOLE, BESIDE], ids=["elsewhere", "beside"])
-def test_compose_takes_it(tmp_path, document):
-    """The real Compose reads the file, fills in what .env says, and refuses to begin without."""
-    from tcbox.export import tree
-
-    files = export.tree(tmp_path, document, "compose")
-    tree.write(tmp_path / "out", files)
-    command = ["docker", "compose", "--project-directory", str(tmp_path / "out"), "config", "--quiet"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert "is missing in .env" in refused.stderr
-    (tmp_path / "out" / ".env").write_text(files[".env.example"].replace("=\n", "=x\n"))
-    subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

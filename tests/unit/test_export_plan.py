@@ -7,7 +7,11 @@ import pytest
 import yaml
 
 from tcbox import config
+from tcbox.box import identity
+from tcbox.cli import main as cli
+from tcbox.config.checks import REQUIRES
 from tcbox.export import needs, plan
+from tcbox.export.targets import TARGETS
 from tests.support import export
 
 MAKING = Path(config.__file__).parents[1] / "box" / "making"
@@ -104,6 +108,33 @@ def test_a_service_that_is_off_is_not_exported(tmp_path):
     assert all(yaml.safe_load(service.settings)["services"]["index"] == {"enabled": False} for service in made.services)
 
 
+def found_at(tmp_path, target, document=export.WHOLE):
+    """Where each service of an export finds the others."""
+    made = plan.make(export.read(tmp_path, document), TARGETS[target].inside)
+    return {service.name: yaml.safe_load(service.settings).get("serve", {}) for service in made.services}
+
+
+def test_services_find_each_other_within_the_cluster(tmp_path):
+    """Nobody having said otherwise, each service calls every other at its own address there, not by way of the root URL."""
+    names = list(REQUIRES)
+    within = found_at(tmp_path, "k8s", export.changed(export__name="tc"))
+    assert within == {name: {"urls": {each: f"http://tc-{each}" for each in names}} for name in names}
+    assert found_at(tmp_path, "compose") == {name: {"urls": {each: f"http://{each}:8080" for each in names}} for name in names}
+    assert found_at(tmp_path, "helm-values")["queue"] == {}
+    off = found_at(tmp_path, "k8s", export.changed(services__index__enabled=False))
+    assert "index" not in off["queue"]["urls"]
+
+
+def test_where_services_find_each_other_can_be_said(tmp_path):
+    """A `serve.services_url` holds for all, and one of `serve.urls` for that service; neither is written over."""
+    everywhere = found_at(tmp_path, "k8s", export.changed(serve__services_url="https://tc.example.com"))
+    assert everywhere["queue"] == {"services_url": "https://tc.example.com"}
+    referred = found_at(tmp_path, "k8s", export.changed(serve__services_url="${env:INSIDE}"))
+    assert referred["queue"] == {"services_url": "${env:INSIDE}"}
+    one = found_at(tmp_path, "k8s", export.changed(serve__urls={"auth": "http://mesh/auth"}))["queue"]["urls"]
+    assert (one["auth"], one["secrets"]) == ("http://mesh/auth", "http://tcbox-secrets")
+
+
 def test_ports_of_all_that_is_called(services):
     """The ports of the database, the AMQP server, the mail server and HTTPS, from the URLs or as is usual."""
     assert services["queue"].ports == (443, 5671, 6432)
@@ -122,3 +153,10 @@ def test_who_answers_the_rest(tmp_path):
     made = plan.make(export.read(tmp_path, export.WHOLE))
     assert made.front == next(name for name in needs.FRONT if name in needs.names())
     assert sum("/" in service.paths for service in made.services) == 1
+
+
+def test_the_worker_may_claim(tmp_path):
+    """The worker of an export claims as a worker of a group that its client has the scopes for."""
+    worker = plan.make(export.read(tmp_path, export.WHOLE)).worker
+    given = cli.parser().parse_args(worker.command("https://tc.example.com"))
+    assert f"queue:worker-id:{given.worker_group}/*" in identity.WORKER_SCOPES

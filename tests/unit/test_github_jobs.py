@@ -10,7 +10,7 @@ from tcbox import clock as clocks
 from tcbox.services.github import jobs, store
 from tcbox.services.github.hub import Limited, Refused
 from tcbox.services.github.jobs import Job, Jobs
-from tests.support.databases import database  # noqa: F401
+from tests.support.databases import database, repeated, two  # noqa: F401
 
 migrations = [store.migrations]
 
@@ -190,6 +190,19 @@ async def test_refusals(work, status, tries):
     work.clock.advance(clocks.MINUTE)
     await work.settle()
     assert count == tries and work.jobs.fault is None
+
+
+async def test_another_process_is_told(clock, tmp_path):
+    """Work that one process asks for is taken on at once by another, which does the work."""
+    async with two(migrations, clock, tmp_path) as (one, other):
+        asks, works = Work(one, clock), Work(other, clock)
+        await works.jobs.start()
+        async with repeated(works.jobs.turn):
+            await asks.add("a")
+            async with asyncio.timeout(jobs.POLL / clocks.SECOND - 1):  # before it would look by itself
+                while works.done != ["a"]:
+                    await asyncio.sleep(0.02)
+        await works.jobs.stop()
 
 
 async def test_two_processes(database, clock):  # noqa: F811

@@ -116,7 +116,7 @@ async def test_a_task_that_misses_its_deadline(world):
 
     loops: Loops = world.queue.work
     deadlines = asyncio.create_task(loops.deadlines())
-    for _ in range(200):
+    for _ in range(2000):
         if (await world.root.call("queue", "status", task))["status"]["state"] == "exception":
             break
         await asyncio.sleep(0.01)

@@ -192,6 +192,22 @@ async def test_installations_are_learnt_from_github(world):
     assert len(known) == 151 and known["org149"] == 2149 and "gone" not in known
 
 
+async def test_one_process_learns_installations_each_day(world, database, clock):
+    """Each process asks GitHub when it starts; from then on one of them does, once a day."""
+    twin = support.World(database, clock, world.service.hub._url, world.hub, world.bytes)
+
+    async def asked() -> int:
+        for each in (world.service, twin.service):
+            await each.sync()
+        return world.hub.asked.pop("GET /app/installations")
+
+    once = await asked()
+    assert once >= 2 and once % 2 == 0
+    for _ in range(2):
+        clock.advance(clocks.DAY)
+        assert await asked() == once // 2
+
+
 @pytest.mark.parametrize(
     ("options", "setting"),
     [({"webhook_secrets": ()}, "services.github.webhook_secrets"), ({"app": None}, "services.github.app_id")],

@@ -8,11 +8,11 @@ import json
 import pytest
 
 from tcbox import clock as clocks
-from tcbox import db, errors
-from tcbox.services.hooks import firing, mail
+from tcbox import db, errors, ids
+from tcbox.services.hooks import firing, mail, model
 from tcbox.services.hooks.service import Service
 from tests.support import hooks as support
-from tests.support.databases import database  # noqa: F401
+from tests.support.databases import database, repeated, two  # noqa: F401
 from tests.support.hooks import METADATA, Hooks, clock, hook, hooks, task  # noqa: F401
 
 migrations = support.MIGRATIONS
@@ -112,6 +112,27 @@ async def test_the_loops_sleep_until_something_is_due(hooks: Hooks, monkeypatch)
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_loops_in_another_process_are_told(clock: clocks.VirtualClock, tmp_path) -> None:  # noqa: F811
+    """A hook that one process makes, and a message that one process takes, are seen to at once by the loops of another."""
+    async with two(migrations, clock, tmp_path) as (one, other), support.started(one, clock) as api, support.started(other, clock) as loops:
+        async with repeated(loops.service.work.schedule, loops.service.work.fire):
+            await api.create(schedule=["* * * * * *"])
+            for _ in range(40):  # together less than the time after which loops look by themselves
+                clock.advance(100)
+                await asyncio.sleep(0.02)
+                if await api.tasks():
+                    break
+            assert await api.tasks()
+            await api("updateHook", "g", "h", payload=hook(schedule=[]))
+            before = len(await api.tasks())
+            made = firing.decided(await api.service.store.get(model.Name("g", "h")), model.MESSAGE, {"payload": {}}, ids.slugid(), clock.now(), due=0)
+            await one.transaction(lambda tx: firing.add(tx, made))
+            api.service.work.waiting.now()
+            async with asyncio.timeout(10):
+                while len(await api.tasks()) == before:
+                    await asyncio.sleep(0.02)
 
 
 async def test_a_removed_hook_fires_no_more(hooks: Hooks) -> None:

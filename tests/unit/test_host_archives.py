@@ -172,13 +172,25 @@ def test_what_no_program_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_nothing_is_written_outside(tmp_path: Path) -> None:
     """Entries and links that lead out of the folder are refused."""
-    bad = io.BytesIO()
-    with tarfile.open(fileobj=bad, mode="w") as file:
-        entry = tarfile.TarInfo("../evil")
-        file.addfile(entry, io.BytesIO())
-    (tmp_path / "a").write_bytes(gzip.compress(bad.getvalue()))
-    with pytest.raises(archives.CannotUnpack):
-        archives.unpack(tmp_path / "a", "tar.gz", tmp_path / "out")
+    (tmp_path / "theirs").write_text("theirs")
+    for number, entries in enumerate(
+        (
+            [("../evil", tarfile.REGTYPE, "")],
+            [("link", tarfile.SYMTYPE, ".."), ("link/evil", tarfile.REGTYPE, "")],
+            [("link", tarfile.SYMTYPE, f"{tmp_path}/evil"), ("link", tarfile.REGTYPE, "")],
+            [("hard", tarfile.LNKTYPE, "../theirs"), ("hard", tarfile.REGTYPE, "")],
+        )
+    ):
+        bad = io.BytesIO()
+        with tarfile.open(fileobj=bad, mode="w") as file:
+            for name, kind, target in entries:
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.linkname = kind, target
+                file.addfile(entry, io.BytesIO())
+        (tmp_path / "a").write_bytes(gzip.compress(bad.getvalue()))
+        with pytest.raises(archives.CannotUnpack, match="points outside"):
+            archives.unpack(tmp_path / "a", "tar.gz", tmp_path / f"out{number}")
+    assert (tmp_path / "theirs").read_text() == "theirs"
     with zipfile.ZipFile(tmp_path / "z", "w") as archive:
         link = zipfile.ZipInfo("link")
         link.external_attr = 0o120777 << 16

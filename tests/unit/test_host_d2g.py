@@ -101,11 +101,10 @@ def test_without_artifacts_there_are_no_logs() -> None:
 
 
 def test_what_is_handed_on() -> None:
-    """Exit codes, certificates, shells and the superseder are handed on."""
-    made = translated(onExitStatus={"retry": [4, 4], "purgeCaches": [5]}, features={"chainOfTrust": True, "interactive": True}, supersederUrl="https://x")
+    """Exit codes, certificates and shells are handed on."""
+    made = translated(onExitStatus={"retry": [4, 4], "purgeCaches": [5]}, features={"chainOfTrust": True, "interactive": True})
     assert made.payload["onExitStatus"] == {"retry": [4], "purgeCaches": [5]}
     assert made.payload["features"] == {"backingLog": True, "liveLog": True, "chainOfTrust": True, "interactive": True}
-    assert made.payload["supersederUrl"] == "https://x"
 
 
 def test_variables() -> None:
@@ -173,6 +172,12 @@ def test_scopes(more, needed) -> None:
         ({"maxRunTime": 1000}, "payload.maxRunTime"),
         ({"onExitStatus": {"retry": [0]}}, "payload/onExitStatus/retry/0"),
         ({"what": 1}, "payload/what"),
+        ({"supersederUrl": "https://x"}, "payload.supersederUrl: Taskcluster no longer supersedes tasks"),
+        ({"features": {"dind": True}}, "payload.features.dind: only the docker worker has an engine beside a task"),
+        (
+            {"features": {"relengAPIProxy": True, "dind": False}, "what": 1},
+            r"(?s)payload/what.*payload\.features\.relengAPIProxy: this proxy is no longer part",
+        ),
     ],
 )
 def test_faults(more, says) -> None:

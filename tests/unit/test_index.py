@@ -7,53 +7,14 @@ import pytest
 from tcbox import clock as clocks
 from tcbox import errors, ids
 from tcbox.client.local import Local
-from tcbox.credentials import LazyScopes, Success, bewit, temporary
-from tcbox.events import Event, bus as event_bus
-from tcbox.scopes import ScopeSet
+from tcbox.events import Event
 from tcbox.services.index import store
-from tcbox.services.index.service import Service
-from tcbox.services.queue import store as queue_store
+from tests.support import outbox
 from tests.support.databases import database  # noqa: F401
+from tests.support.index import MIGRATIONS, call, entry, index, made  # noqa: F401
 from tests.support.queue import clock, queue  # noqa: F401
-from tests.support.service import Caller
 
-migrations = [event_bus.migrations, queue_store.migrations, store.migrations]
-ROOT_URL = "https://tc.example.com"
-TOKEN = "s" * 44
-
-
-def calls(queue, *scopes):
-    """Calls the queue with these scopes."""
-    who = Success("hawk", "someone", 2**52, LazyScopes(ScopeSet(scopes)))
-    return Local(lambda name: queue.dispatcher, lambda: who)
-
-
-def made(queue, public=("queue:get-artifact:public/*",)):
-    """An index beside the queue."""
-    return Service(
-        database=queue.database, bus=queue.bus, clock=queue.clock, caller=calls(queue, "queue:get-task:*"), anonymous=calls(queue, *public),
-        client_id="static/taskcluster/index", access_token=TOKEN, root_url=ROOT_URL,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def index(queue):
-    return made(queue)
-
-
-@pytest.fixture
-def call(index, clock):
-    return Caller(index, clock)
-
-
-@pytest.fixture
-def entry(clock):
-    """A body of insertTask."""
-
-    def entry(rank=0, ms=clocks.DAY, **more):
-        return {"taskId": ids.slugid(), "rank": rank, "data": {}, "expires": clocks.to_wire(clock.now() + ms), **more}
-
-    return entry
+migrations = MIGRATIONS
 
 
 async def listed(call, method, namespace="", **query):
@@ -288,8 +249,8 @@ class Log:
 
     async def deliver(self):
         """Hand over what is new; gives it."""
-        events = [event for event in await self.queue.bus.read(self.seen) if event.exchange.endswith("/task-completed")]
-        self.seen = await self.queue.bus.last_id()
+        events = [event for event in await outbox.read(self.queue.bus, self.seen) if event.exchange.endswith("/task-completed")]
+        self.seen = await outbox.newest(self.queue.bus)
         for event in events:
             await self.index.completed.handle(event)
         return events
@@ -388,7 +349,7 @@ async def test_a_task_that_runs_again_is_indexed_again(call, log):
 async def test_two_processes_index_a_message_once(call, log, queue):
     """Where two processes get the same messages, each is taken in once, and the order is kept."""
     tasks = [await log.complete("index.same", f"index.own.n{number}") for number in range(5)]
-    events = [event for event in await queue.bus.read(0) if event.exchange.endswith("/task-completed")]
+    events = [event for event in await outbox.read(queue.bus) if event.exchange.endswith("/task-completed")]
     other = made(queue)
 
     async def run(service):
@@ -403,7 +364,7 @@ async def test_two_processes_index_a_message_once(call, log, queue):
 async def test_a_queue_that_cannot_answer_is_asked_again(log, queue, index):
     """While the queue does not answer, the message is not lost: the handler fails, so that it comes again."""
     await log.complete("index.a")
-    (event,) = [event for event in await queue.bus.read(0) if event.exchange.endswith("/task-completed")]
+    (event,) = [event for event in await outbox.read(queue.bus) if event.exchange.endswith("/task-completed")]
     absent = Local(lambda name: None, lambda: None)
     broken = type(index.completed)(index.store, absent)
     with pytest.raises(errors.Unavailable):
@@ -429,7 +390,7 @@ async def test_it_catches_up(queue, call, log):
     tasks = [await log.complete(f"index.while.down.n{number}") for number in range(3)]
     async with AsyncExitStack() as stack:
         await service.start(stack)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len((await call("listTasks", "while.down")).body["tasks"]) < 3:
                 await asyncio.sleep(0.01)
     assert [row["taskId"] for row in (await call("listTasks", "while.down")).body["tasks"]] == tasks
@@ -447,92 +408,3 @@ async def test_what_was_taken_in_is_remembered_until_others_were(log, clock, ind
     await index.expire()
     assert not await index.store.handled(first, 0)
     assert await index.store.handled(second, 0)
-
-
-# -- artifacts
-
-
-@pytest.fixture
-async def artifacts(queue, call, entry):
-    """An indexed task with an artifact of each kind."""
-    task_id = await queue.create()
-    await queue.call("claimTask", task_id, "0", payload={"workerGroup": "g", "workerId": "w"})
-    expires = clocks.to_wire(queue.clock.now() + clocks.DAY)
-    for name, payload in {
-        "public/ref": {"storageType": "reference", "url": "https://elsewhere.example/x%20y"},
-        "private/ref": {"storageType": "reference", "url": "https://elsewhere.example/secret"},
-        "public/link": {"storageType": "link", "artifact": "public/ref"},
-        "public/leak": {"storageType": "link", "artifact": "private/ref"},
-        "private/link": {"storageType": "link", "artifact": "private/ref"},
-    }.items():
-        await queue.call("createArtifact", task_id, "0", name, payload={"contentType": "text/plain", "expires": expires, **payload})
-    error = {"storageType": "error", "reason": "file-missing-on-worker", "message": "none", "expires": expires}
-    await queue.call("createArtifact", task_id, "0", "public/error", payload=error)
-    await call("insertTask", "a.b", payload=entry(taskId=task_id))
-    return task_id
-
-
-async def location(call, name):
-    reply = await call("findArtifactFromTask", "a.b", name)
-    assert (reply.status, reply.raw.startswith(b"See http")) == (303, True)
-    return reply.headers["location"]
-
-
-async def test_public_artifacts_are_redirected_to_their_bytes(call, artifacts):
-    """Who may read an artifact because everybody may is sent straight to its bytes, without a signature, links followed."""
-    for scopes in (("*",), ("queue:get-artifact:public/*",)):
-        call.scopes = scopes
-        assert await location(call, "public/ref") == "https://elsewhere.example/x%20y"
-        assert await location(call, "public/link") == "https://elsewhere.example/x%20y"
-
-
-@pytest.mark.parametrize("name", ["public/error", "public/absent", "public/with space"])
-async def test_the_queue_says_what_is_wrong_with_an_artifact(call, artifacts, name):
-    """For a public artifact that has no URL the caller is sent to the queue, without a signature."""
-    encoded = name.replace("/", "%2F").replace(" ", "%20")
-    assert await location(call, name) == f"{ROOT_URL}/api/queue/v1/task/{artifacts}/artifacts/{encoded}"
-
-
-async def test_private_artifacts_get_a_signed_url(call, artifacts, clock):
-    """A private artifact is read by the queue's URL, which is signed for 15 minutes and for no more than the caller's scopes."""
-    call.scopes = ("queue:get-artifact:private/r*", "queue:create-task:*")
-    url = await location(call, "private/ref")
-    plain, _, code = url.partition("?bewit=")
-    assert plain == f"{ROOT_URL}/api/queue/v1/task/{artifacts}/artifacts/private%2Fref"
-    parsed = bewit.parse(code)
-    assert parsed.id == "static/taskcluster/index"
-    assert abs(parsed.exp * 1000 - clock.now() - 15 * clocks.MINUTE) < 5000
-    certificate = temporary.parse_ext(parsed.ext).certificate
-    assert certificate.scopes == ("queue:get-artifact:private/r*",)
-    assert bewit.verify(parsed, temporary.derived_token(TOKEN, certificate.seed), resource=plain.removeprefix(ROOT_URL), host="tc.example.com", port=443)
-
-
-async def test_a_link_opens_nothing_that_its_reader_may_not_read(call, artifacts):
-    """A public link to a private artifact leads to a signed URL that only carries the scopes that its reader has."""
-    call.scopes = ("queue:get-artifact:public/*",)
-    certificate = temporary.parse_ext(bewit.parse((await location(call, "public/leak")).partition("?bewit=")[2]).ext).certificate
-    assert certificate.scopes == ("queue:get-artifact:public/*",)
-
-
-async def test_a_caller_with_very_many_scopes_still_gets_a_url(call, artifacts):
-    """The URL does not grow with the caller's scopes beyond what servers take."""
-    call.scopes = tuple(f"queue:get-artifact:private/{number}{'x' * 50}" for number in range(500)) + ("queue:get-artifact:private/ref",)
-    url = await location(call, "private/ref")
-    assert len(url) < 2500
-    assert temporary.parse_ext(bewit.parse(url.partition("?bewit=")[2]).ext).certificate.scopes == ("queue:get-artifact:private/ref",)
-
-
-async def test_whether_an_artifact_is_public_is_asked_each_time(queue, artifacts, clock):
-    """When nobody may read an artifact without credentials any more, this holds at once."""
-    call = Caller(made(queue, public=()), clock)
-    assert "?bewit=" in await location(call, "public/ref")
-
-
-async def test_artifacts_of_what_is_not_indexed(call, artifacts, clock):
-    """For a name that stands for nothing, or no longer does, the answer is 404; without the scope it is 403."""
-    missing = await call("findArtifactFromTask", "no.such", "public/ref")
-    assert (missing.status, missing.code) == (404, "ResourceNotFound")
-    clock.advance(2 * clocks.DAY)
-    assert (await call("findArtifactFromTask", "a.b", "public/ref")).status == 404
-    call.scopes = ("queue:get-artifact:public/*",)
-    assert (await call("findArtifactFromTask", "a.b", "private/ref")).status == 403

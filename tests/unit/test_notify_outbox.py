@@ -14,7 +14,7 @@ from tcbox.services.notify.model import Limits
 from tcbox.services.notify.outbox import HOLD, Missing
 from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.store import migrations as own
-from tests.support.databases import database  # noqa: F401
+from tests.support.databases import database, repeated, two  # noqa: F401
 from tests.support.notify import ROOT, TASK_ID, Notify, definition, exchange, started, task_status
 
 migrations = [buses.migrations, own]
@@ -36,7 +36,7 @@ async def notify(database, clock):
 
 async def eventually(condition):
     """Wait until a condition, or what it gives when awaited, is true."""
-    for _ in range(1000):
+    for _ in range(3000):
         result = condition()
         if await result if asyncio.iscoroutine(result) else result:
             return
@@ -259,6 +259,16 @@ async def test_two_processes(notify, clock, database):
     await asyncio.gather(*(each.turn(model.EMAIL) for each in others))
     delivered = [address for each in others for address in each.mail.addresses]
     assert sorted(delivered) == sorted(f"m{number}@example.com" for number in range(40))
+
+
+async def test_loops_in_another_process_are_told(clock, tmp_path):
+    """What one process accepts is delivered at once by the loop of another."""
+    async with two(migrations, clock, tmp_path) as (one, other), started(Notify(other, clock)) as loops:
+        taker = Notify(one, clock)
+        async with repeated(lambda: loops.service.outbox.deliver(model.EMAIL)):
+            await taker.say("completed", MAIL)
+            await eventually(lambda: loops.mail.addresses == ["me@example.com"])
+        await taker.sandbox.close()
 
 
 async def test_one_process_of_two_ends_in_order(notify, clock):

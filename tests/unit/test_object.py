@@ -8,13 +8,16 @@ import re
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from yarl import URL
 
 from tcbox import clock as clocks
 from tcbox import ids
+from tcbox.blobs import copy
 from tcbox.services.object.api.downloads import Cdn
 from tcbox.services.object.service import Service
 from tcbox.services.object.store import migrations as own
+from tests.support import blobs as places
 from tests.support.blobs import blobs, s3_endpoint  # noqa: F401
 from tests.support.databases import database  # noqa: F401
 from tests.support.service import Caller
@@ -366,15 +369,18 @@ async def test_expiry_when_bytes_cannot_be_deleted(call, upload, clock, service,
     await make(call, upload)
 
 
-async def test_another_place_for_bytes(call, upload, database, clock, tmp_path):
-    """When the configuration names another place, objects in the old one are not lost silently: each method says so."""
-    from tcbox.blobs import connect
-    from tcbox.blobs.signing import Signer
+@pytest_asyncio.fixture
+async def elsewhere(clock, s3_endpoint):
+    """Another place for bytes."""
+    async with places.s3(s3_endpoint, clock) as made:
+        yield made
 
+
+async def test_another_place_for_bytes(call, upload, database, clock, elsewhere):
+    """When the configuration names another place, objects in the old one are not lost silently: each method says so."""
     await make(call, upload)
     asked = upload(methods=inline())
     await call("createUpload", "begun", payload=asked)
-    elsewhere = connect("s3://elsewhere", root_url="", signer=Signer(bytes(32)), clock=clock)
     moved = Caller(Service(database=database, blobs=elsewhere, clock=clock), clock)
     for reply in (
         await moved("startDownload", NAME, payload={"acceptDownloadMethods": {"simple": True}}),
@@ -383,6 +389,32 @@ async def test_another_place_for_bytes(call, upload, database, clock, tmp_path):
     ):
         assert (reply.status, reply.code) == (400, "NoMatchingBackend")
     assert (await moved("object", NAME)).status == 200
+
+
+async def test_bytes_that_were_copied_to_another_place(call, upload, database, clock, blobs, elsewhere):
+    """Objects are found in the new place once their bytes are there, uploads under way go on there, and what expires goes from there."""
+    expires = clocks.to_wire(clock.now() + 2 * clocks.DAY)
+    await make(call, upload, hashes={"sha256": sha(DATA)})
+    old = await make(call, upload, name="old", expires=expires)
+    sent, begun = upload(methods=inline()), upload()
+    await call("createUpload", "sent", payload=sent)
+    await call("createUpload", "begun", payload=begun)
+    await copy.Copier(blobs, elsewhere, at_once=2, clock=clock).copy(remove=False)
+    service = Service(database=database, blobs=elsewhere, clock=clock)
+    moved = Caller(service, clock)
+    for method in ("simple", "getUrl"):
+        assert (await fetch((await download(moved, method=method))["url"]))[1] == DATA
+    assert (await fetch((await moved("download", NAME)).headers["location"]))[1] == DATA
+    begun["proposedUploadMethods"] = inline()
+    assert (await moved("createUpload", "begun", payload=begun)).body["uploadMethod"] == {"dataInline": True}
+    for name, asked in (("sent", sent), ("begun", begun)):
+        assert (await moved("finishUpload", name, payload={"projectId": "x", "uploadId": asked["uploadId"]})).status == 200
+        assert (await fetch((await download(moved, name))["url"]))[1] == DATA
+    clock.advance(3 * clocks.DAY)
+    await service.expire()
+    assert await elsewhere.stat(f"object/{old['uploadId']}/old") is None
+    await make(moved, upload, name="old")
+    assert (await call("download", NAME)).status == 303
 
 
 async def test_cdn(database, blobs, clock, upload):

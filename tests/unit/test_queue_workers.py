@@ -91,7 +91,7 @@ async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
     await asyncio.sleep(0.1)
     assert not claim.done()
     queue.clock.advance(21 * clocks.SECOND)
-    assert await asyncio.wait_for(claim, 2) == []
+    assert await asyncio.wait_for(claim, 15) == []
     assert await queue.call("claimTask", task_id, "0", payload=support.WORKER) == {}
     for value, count in (("true", 1), ("false", 0)):
         assert len((await queue.call("listWorkers", "proj", "ci", query={"quarantined": value}))["workers"]) == count
@@ -109,11 +109,11 @@ async def test_quarantine_reaches_a_call_that_waits_already(queue: Queue) -> Non
         await asyncio.sleep(0.002)
     await queue.call("quarantineWorker", *KEY, payload={"quarantineUntil": clocks.to_wire(queue.clock.now() + clocks.HOUR)})
     task_id = await queue.create()
-    [claimed] = await asyncio.wait_for(good, 5)
+    [claimed] = await asyncio.wait_for(good, 15)
     assert (claimed["status"]["taskId"], claimed["workerId"]) == (task_id, "other")
     assert not bad.done()
     queue.clock.advance(21 * clocks.SECOND)
-    assert await asyncio.wait_for(bad, 5) == []
+    assert await asyncio.wait_for(bad, 15) == []
 
 
 async def test_a_task_made_by_another_process_wakes_who_waits(tmp_path: Path, clock: clocks.VirtualClock) -> None:  # noqa: F811

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from tcbox import clock as clocks
+from tcbox import errors
 from tcbox.runtime import Loop, Loops, LoopSpec
 from tcbox.runtime.loop import LONGEST_PAUSE, SETTLED
 
@@ -108,6 +109,23 @@ async def test_failures_back_off_from_a_second_to_a_minute(clock, turns, caplog)
     await loop.stop()
 
 
+async def test_a_server_that_is_away_is_looked_for_every_few_seconds(clock, turns):
+    """Failures for want of a server, such as the database, never make a loop wait for more than 5 s: it works again soon after the server does."""
+    turns.error = errors.Unavailable("the database does not answer")
+    loop = Loop("l", turns, interval_ms=1000, clock=clock)
+    loop.start()
+    await settle()
+    await advance(clock, 60_000)
+    for _ in range(8):
+        before = turns.count
+        await advance(clock, 5000)
+        assert turns.count == before + 1
+    turns.error = None
+    await advance(clock, 5000)
+    assert loop.fault is None
+    await loop.stop()
+
+
 async def test_a_loop_that_keeps_failing_degrades_until_it_works(clock, turns):
     """After three failures in a row the loop has a fault with its last error; one good turn clears it."""
     turns.error = RuntimeError("no luck")
@@ -173,7 +191,7 @@ async def test_a_turn_that_never_waits_lets_others_run(clock, turns):
     """A loop of interval 0 whose turn returns at once does not keep the event loop for itself."""
     loop = Loop("l", turns, interval_ms=0, clock=clock)
     loop.start()
-    await asyncio.wait_for(asyncio.sleep(0.01), 5)
+    await asyncio.wait_for(asyncio.sleep(0.01), 15)
     assert turns.count > 1
     await loop.stop()
 
@@ -202,7 +220,7 @@ async def test_a_loop_that_ignores_its_end_is_left_behind(clock):
     loop = Loop("l", stubborn, interval_ms=1000, clock=clock)
     loop.start()
     await settle()
-    await asyncio.wait_for(loop.stop(wait=0.05), 5)
+    await asyncio.wait_for(loop.stop(wait=0.05), 15)
     released.set()
     await settle()
 

@@ -174,7 +174,7 @@ async def test_what_fails_or_hangs_while_closing_holds_up_nobody(supervisor, eve
     add(supervisor, events, "bad", "auth", closing=fail)
     add(supervisor, events, "slow", "auth", closing=hang)
     await supervisor.start()
-    await asyncio.wait_for(supervisor.stop(), 5)
+    await asyncio.wait_for(supervisor.stop(), 15)
     assert events[-1] == "close auth"
     assert {status["state"] for status in supervisor.status().values()} == {"stopped"}
 

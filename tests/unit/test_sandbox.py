@@ -106,7 +106,7 @@ async def test_they_end(pool):
     await asyncio.sleep(0.1)
     await one.close()
     with pytest.raises(Fault):
-        await asyncio.wait_for(asked, 5)
+        await asyncio.wait_for(asked, 15)
     await gone(number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -40,6 +41,14 @@ LONG = 60_000
 PARTS = ("1", "0", "a", "-", "a-", "a/", ".", "a.", "*", "%", " ", "A", "_")
 
 
+@contextlib.contextmanager
+def in_proportion():
+    """Fails when what is done takes this thread far longer than work in proportion to its input does, which is some hundredths of a second."""
+    started = time.thread_time()
+    yield
+    assert time.thread_time() - started < 4
+
+
 def forms():
     """All patterns that parameters of routes and queries are held against."""
     found = {form.pattern: form for api in APIS for form in api.params.values()}
@@ -54,9 +63,8 @@ def test_no_parameter_takes_long_to_check(text):
     for part in PARTS:
         for end in ("", "!", "\n", "\0", "/"):
             value = (part * LONG)[:LONG] + end
-            started = time.perf_counter()
-            form.search(value)
-            assert time.perf_counter() - started < 0.25, (part, end)
+            with in_proportion():
+                form.search(value)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +79,8 @@ def test_faults_of_a_large_body_are_found_soon(body):
     """A large body with very many faults is refused about as fast as a good one is taken, and the refusal is short."""
     validator = schemas.SchemaSet({"auth": SERVICES / "auth" / "schemas"}).validator("auth", "scopeset")
     validator.check({"scopes": []})
-    started = time.perf_counter()
-    faults = validator.check(json.loads(json.dumps(body)), brief=True)
-    assert time.perf_counter() - started < 2.5
+    with in_proportion():
+        faults = validator.check(json.loads(json.dumps(body)), brief=True)
     assert 1 <= len(faults) <= schemas.MOST_FAULTS
 
 
@@ -92,12 +99,8 @@ LONG_TEXTS = [
 @pytest.mark.parametrize(("name", "work"), LONG_TEXTS, ids=[name for name, _ in LONG_TEXTS])
 def test_no_text_takes_long_to_read(name, work):
     """What strangers write is read in time in proportion to its length, whatever it is."""
-    started = time.perf_counter()
-    try:
+    with in_proportion(), contextlib.suppress(ValueError, errors.TcboxError, hawk.HawkError, cron.CronError):
         work()
-    except (ValueError, errors.TcboxError, hawk.HawkError, cron.CronError):
-        pass
-    assert time.perf_counter() - started < 0.5
 
 
 def test_a_profile_of_very_many_lines_is_refused(monkeypatch):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import io
 import json
+import socket
 
 import aiohttp
 import pytest
@@ -16,15 +18,30 @@ from tcbox.box import leading, replicas
 from tcbox.config.serve import Serve
 
 
+@contextlib.contextmanager
+def silent():
+    """The URL of a host that takes no connection and refuses none, as one that is cut off: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
 class Answering:
     """A process that answers as it is told to, and remembers what it was asked."""
 
     def __init__(self, name):
         self.name, self.asked, self.up = name, [], True
         self.breaks = False
+        self.left = 0
 
     async def start(self, port=0):
-        self.runner = web.ServerRunner(web.Server(self.handle))
+        self.runner = web.ServerRunner(web.Server(self.handle, handler_cancellation=True))
         await self.runner.setup()
         site = web.TCPSite(self.runner, "127.0.0.1", port)
         await site.start()
@@ -40,6 +57,12 @@ class Answering:
         if self.breaks:
             request.transport.abort()
             await asyncio.sleep(1)
+        if "/claim-work/" in request.path:
+            try:
+                await asyncio.sleep(20)
+            except asyncio.CancelledError:
+                self.left += 1
+                raise
         if request.path.startswith("/events"):
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await response.prepare(request)
@@ -85,7 +108,7 @@ async def ask(front):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -132,6 +155,17 @@ async def test_what_breaks_off_is_asked_again_only_where_that_does_no_harm(ask, 
     refused = next(answer for answer in answers if answer[0] == 503)
     assert json.loads(refused[1])["code"] == "ServiceUnavailable" and refused[2]["Retry-After"]
     assert sum(len(each.asked) for each in two if each is two[1]) == 3, "a POST was sent twice"
+
+
+async def test_whoever_goes_away_is_not_waited_for(front, two):
+    """When a client goes away, the process that has its request sees it go, so that a worker that has ended is given no task."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    writer.write(b"POST /api/queue/v1/claim-work/a%2Fb HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    await until(lambda: two[0].asked or two[1].asked)
+    assert (two[0].left, two[1].left) == (0, 0)
+    writer.close()
+    await until(lambda: two[0].left + two[1].left == 1)
+    assert reader.at_eof() or not await reader.read()
 
 
 async def test_nobody_is_there(ask, two):
@@ -193,3 +227,36 @@ def test_turns():
     assert first[-1] == second[-1] == "http://b"
     assert sorted(first) == sorted(second)
     assert first[0] != second[0]
+
+
+async def test_a_host_that_takes_no_connection_has_got_nothing(two, monkeypatch):
+    """A request, a POST too, goes to another process when the one whose turn it was is at a host that is silent."""
+    monkeypatch.setattr(leading, "_CONNECT", 0.3)
+    settings = config.load(None, {"port": 0}, {"HOME": "/"})
+    with silent() as gone:
+        made = leading.Leading(dataclasses.replace(settings, serve=Serve(replicas={"queue": (gone, two[0].url)}, notice_seconds=0.0)))
+        await made.start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                for _ in range(3):
+                    async with session.post(f"http://127.0.0.1:{made.port}/api/queue/v1/task", data=b"{}") as reply:
+                        assert (reply.status, reply.headers.get("X-Own")) == (200, "a")
+        finally:
+            await made.stop()
+    assert len(two[0].asked) == 3
+
+
+async def test_nobody_waits_for_a_body_that_goes_nowhere(two):
+    """With blobs in S3 what comes to /blobs/ is refused at once, though its body has not come."""
+    settings = config.load(None, {"port": 0, "blobs": "s3://b/p"}, {"HOME": "/"})
+    made = leading.Leading(dataclasses.replace(settings, serve=Serve(replicas={"queue": (two[0].url,)}, notice_seconds=0.0)))
+    await made.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
+        writer.write(b"PUT /blobs/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
+        assert b" 404 " in await asyncio.wait_for(reader.readline(), 10)
+        writer.write(b"12345")
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    finally:
+        await made.stop()

@@ -1,12 +1,16 @@
 """Clients that people made: those whose owner no longer has their scopes are turned off, and no others."""
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
 from tcbox import clock as clocks
+from tcbox.credentials import Credentials
 from tcbox.services.web_server import identities
+from tcbox.services.web_server.service import Service
 from tests.support.databases import database  # noqa: F401
-from tests.support.web_server import MIGRATIONS, running
+from tests.support.web_server import MIGRATIONS, OWN, SEALER, running
 
 migrations = MIGRATIONS
 ME = "github/42|octo-cat"
@@ -129,3 +133,35 @@ def test_names_in_identities():
     assert identities.encode("octo-cat_x.y") == "octo-cat_x.y"
     assert identities.encode("a/b c!d") == "a!2Fb!20c!21d"
     assert identities.encode("é") == "!E9"
+
+
+async def test_one_process_looks_each_time(web, database, clock, monkeypatch):
+    """Of two processes one looks after the clients each hour; when it fails to, the other may."""
+    twin = Service(
+        database=database, sealer=SEALER, clock=clock, callers=web, own=Credentials(OWN.client_id, OWN.access_token), root=None,
+        root_url=web.root_url, local_url=web.root_url,
+    )  # fmt: skip
+    looked, failing = [], []
+
+    def watched(service):
+        async def scan():
+            looked.append(service)
+            if service in failing:
+                raise OSError("nobody answers")
+
+        return scan
+
+    for each in (web.service, twin):
+        monkeypatch.setattr(each.scanner, "scan", watched(each))
+        settling = asyncio.create_task(each.scan())
+        await asyncio.sleep(0.05)
+        clock.advance(2 * clocks.MINUTE)
+        await settling
+    assert looked == [web.service]
+    clock.advance(clocks.HOUR)
+    failing.append(web.service)
+    with pytest.raises(OSError, match="nobody answers"):
+        await web.service.scan()
+    await twin.scan()
+    await web.service.scan()
+    assert looked == [web.service, web.service, twin]

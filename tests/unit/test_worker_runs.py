@@ -219,7 +219,7 @@ async def test_a_claim_loop_outlives_a_queue_that_is_away(tmp_path, session):
     serving = asyncio.create_task(Claims(settings, http, clock, slow).serve(stop))
     first = [queue.add({}, "a/b") for _ in range(5)]
     for task in first:
-        await asyncio.wait_for(task.ended.wait(), 5)
+        await asyncio.wait_for(task.ended.wait(), 15)
     assert slow.most == 2
     await server.cleanup()
     await asyncio.sleep(0.2)
@@ -228,5 +228,5 @@ async def test_a_claim_loop_outlives_a_queue_that_is_away(tmp_path, session):
     server = await again.start(port)
     await asyncio.wait_for(task.ended.wait(), 10)
     stop.set()
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, 15)
     await server.cleanup()

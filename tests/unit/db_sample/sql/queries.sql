@@ -8,6 +8,10 @@ INSERT INTO sample_things (key, number, body, made) VALUES (:key, :number, :body
 -- A thing by its key.
 SELECT * FROM sample_things WHERE key = :key
 
+-- name: count_up
+-- One more for a thing.
+UPDATE sample_things SET number = number + 1 WHERE key = :key
+
 -- name: set_number
 -- Another number for a thing.
 UPDATE sample_things SET number = :number WHERE key = :key

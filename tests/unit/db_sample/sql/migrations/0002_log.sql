@@ -1,3 +1,4 @@
+-- needs: 0001
 CREATE TABLE sample_log (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     share REAL NOT NULL DEFAULT 0.5,
