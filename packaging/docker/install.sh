@@ -10,7 +10,7 @@ mv /src/found/pyproject.toml /src/found/README.md /src/
 offline=""
 [ -z "$(ls /src/found/wheels)" ] || offline="--no-index --find-links /src/found/wheels"
 # shellcheck disable=SC2086
-/src/pip/bin/pip --python "$folder/bin/python" install --no-compile $offline -c /src/found/constraints.txt "/src[postgres,amqp,aws,docker]"
+/src/pip/bin/pip --python "$folder/bin/python" install --no-compile $offline -c /src/found/constraints.txt "/src[postgres,amqp,aws,docker,otel]"
 # what no process reads
 find "$folder" -name '__pycache__' -prune -exec rm -rf {} +
 find "$folder" -path '*/site-packages/*' \( -name 'tests' -o -name 'test' \) -type d -prune -exec rm -rf {} +

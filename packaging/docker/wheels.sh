@@ -6,5 +6,5 @@ cd "$(dirname "$0")/../.."
 python=${1:-python3}
 rm -rf packaging/docker/wheels
 mkdir -p packaging/docker/wheels
-"$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir packaging/docker/wheels -c packaging/docker/constraints.txt ".[postgres,amqp,aws,docker]" "hatchling>=1.25"
+"$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir packaging/docker/wheels -c packaging/docker/constraints.txt ".[postgres,amqp,aws,docker,otel]" "hatchling>=1.25"
 rm -f packaging/docker/wheels/tcbox-*.whl

@@ -7,6 +7,7 @@ the one with the larger number stays, in whatever order they come.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -72,12 +73,23 @@ class Directory:
         self._records: dict[str, ClientRecord] = {}
         self._version = 0
         self._ahead: set[int] = set()
+        self._looking = asyncio.Lock()
+        self._next_look: asyncio.Task[None] | None = None  # the one that has not begun yet
         validator = credentials.SignatureValidator(self._record, self.expand, wall=clock.wall)
         self._validate = validator.validate
 
     def authenticate(self, request: SignedRequest) -> Success | Failure:
-        """Who signed a request."""
+        """Who signed a request, as far as is known in this process."""
         return self._validate(request, self._now())
+
+    async def authenticate_anew(self, request: SignedRequest) -> Success | Failure:
+        """Who signed a request, by all that any process had changed when it came.
+
+        Raises errors.Unavailable when that cannot be seen from here.
+        """
+        if self._db.shared:
+            await self._catch_up()
+        return self.authenticate(request)
 
     def expand(self, scopes: Iterable[str]) -> scope_sets.ScopeSet:
         """The scopes, and all that follow from the roles they assume."""
@@ -110,6 +122,19 @@ class Directory:
             await self._load_roles(role_changes[-1])
         self._reach(changes[-1]["version"])
 
+    async def _catch_up(self) -> None:
+        """Return after a look that began no earlier than now; those who wait meanwhile share the next one."""
+        if asyncio.current_task() is None:
+            await asyncio.sleep(0)
+        if self._next_look is None:
+            self._next_look = asyncio.get_running_loop().create_task(self._look_for_all(), name="auth changes")
+        await asyncio.shield(self._next_look)
+
+    async def _look_for_all(self) -> None:
+        async with self._looking:
+            self._next_look = None
+            await self.refresh()
+
     def client_changed(self, version: int, client_id: str, client: Client | None) -> None:
         """A client as this process has just committed it, None when it was removed."""
         self._take_client(version, client_id, client)
@@ -124,7 +149,7 @@ class Directory:
         self._db.signal(CHANGED, "")
 
     async def _reload(self) -> None:
-        row = await self._db.one(sql.get_version)
+        row = await self._db.point(sql.get_version)
         assert row is not None
         version, roles_version = int(row["version"]), int(row["roles_version"])
         seen: set[str] = set()

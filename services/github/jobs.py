@@ -31,6 +31,8 @@ RENEWAL = 3 * clocks.SECOND
 TIME = 240.0
 """Seconds for one try of a job."""
 POLL = 5 * clocks.SECOND
+_ADDED = "github.jobs"
+"""The topic of hints between processes: that there is more work."""
 PATIENCE = 1 * clocks.DAY
 """For how long work is tried."""
 FIRST_PAUSE, LONGEST_PAUSE = 5 * clocks.SECOND, 1 * clocks.HOUR
@@ -82,6 +84,7 @@ class Jobs:
         self._workers: dict[int, set[asyncio.Task[None]]] = {}
         self._called = asyncio.Event()
         self._draining = False
+        self._unlisten: Callable[[], None] = lambda: None
         self._faults: dict[int, tuple[str, int]] = {}
 
     @property
@@ -96,7 +99,7 @@ class Jobs:
         async def add(tx: db.Tx) -> None:
             text = msgspec.json.encode(job.payload).decode()
             await tx.execute(sql.add_job, kind=job.kind, key=job.key, lane=job.lane, installation_id=job.installation_id, payload=text, event=event, now=tx.now)
-            tx.after_commit(self._called.set)
+            tx.after_commit(self._call)
 
         await self._db.transaction(add)
 
@@ -113,13 +116,19 @@ class Jobs:
                 soonest = min(soonest, int(row["due"]))
         await self._sleep(soonest - now)
 
+    def _call(self) -> None:
+        self._called.set()
+        self._db.signal(_ADDED, "")
+
     async def start(self) -> None:
         """Begin, maybe anew."""
         self._draining = False
+        self._unlisten = self._db.listen(_ADDED, lambda _: self._called.set())
 
     async def stop(self) -> None:
         """Begin nothing more, and have others take on what is under way."""
         self._draining = True
+        self._unlisten()
         workers = [worker for group in self._workers.values() for worker in group]
         for worker in workers:
             worker.cancel()

@@ -10,6 +10,7 @@ from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.client import LimitableCaller
 from tcbox.events import Bus
+from tcbox.events.turns import Turn
 from tcbox.runtime import LoopSpec
 from tcbox.services.github import declarations, events, inbox, store
 from tcbox.services.github.api.builds import Builds
@@ -114,6 +115,7 @@ class Service:
         handlers = {inbox.EVENT: building.handle, inbox.RERUN: reruns.handle, inbox.CHECK: results.handle, inbox.GROUP: groups.handle}
         self.jobs = Jobs(database, clock, handlers)
         self._inbox = Inbox(bus, kept, self.jobs)
+        self._turn, self._synced = Turn(database, "github sync-installations", SYNC), False
         self._families: list[object] = [
             Webhook(database, bus, kept, hub, clock, secrets=options.webhook_secrets, validator=validator),
             Builds(kept, cancels),
@@ -146,7 +148,11 @@ class Service:
         return self.hub.fault or self.jobs.fault
 
     async def sync(self) -> None:
-        """Learn from GitHub where the app is installed, in case a webhook was missed."""
+        """Learn from GitHub where the app is installed, in case a webhook was missed: when the process starts, then in turn with others."""
+        await self._turn.take(self._sync, anyway=not self._synced)
+        self._synced = True
+
+    async def _sync(self) -> None:
         found: dict[str, int] = {}
         page = 1
         while listed := await self.hub.ask("GET", f"/app/installations?per_page=100&page={page}"):

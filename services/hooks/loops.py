@@ -1,16 +1,18 @@
 """What the service does by itself: turns times that have come into firings, carries firings out, forgets old ones.
 
-Each loop sleeps until the next thing is due, at most ten seconds, since another process may have made it due. Both may
-run in several processes at once: a time is turned into a firing by whoever moves it on, in one transaction.
+Each loop sleeps until the next thing is due, or until this or another process says that it has made something due; at
+most ten seconds, since what another says may be lost. Both may run in several processes at once: a time is turned into a
+firing by whoever moves it on, in one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from tcbox import clock as clocks
 from tcbox import db, log
-from tcbox.runtime.alarm import Alarm
+from tcbox.runtime.alarm import Alarm, SharedAlarm
 from tcbox.services.hooks import cron, firing, model
 from tcbox.services.hooks.firing import Firings
 from tcbox.services.hooks.model import Hook
@@ -23,6 +25,9 @@ AT_ONCE = 10
 """Firings that one process carries out at the same time."""
 
 LONGEST = 10 * clocks.SECOND
+
+_TIMES, _FIRINGS = "hooks.times", "hooks.firings"
+"""The topics of hints between processes: when a hook is next due, and a firing."""
 
 FRESH = 10 * clocks.MINUTE
 """For how long after its time a scheduled task still says that it was created at that time."""
@@ -37,8 +42,13 @@ class Loops:
         self._db = database
         self._clock = clock
         self._firings = firings
-        self.times = Alarm(clock)
-        self.waiting = Alarm(clock)
+        self.times = SharedAlarm(clock, lambda time: database.signal(_TIMES, time))
+        self.waiting = SharedAlarm(clock, lambda time: database.signal(_FIRINGS, time))
+
+    def start(self, stack: AsyncExitStack) -> None:
+        """Hear what other processes have made due."""
+        stack.callback(self._db.listen(_TIMES, self.times.hear))
+        stack.callback(self._db.listen(_FIRINGS, self.waiting.hear))
 
     async def schedule(self) -> None:
         """Have hooks fire whose time has come."""

@@ -77,6 +77,7 @@ class Service:
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to listen for the messages that fire hooks."""
         stack.push_async_callback(self._sandbox.close)
+        self.work.start(stack)
         await self.messages.start(stack)
 
     def families(self) -> list[object]:

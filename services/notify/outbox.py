@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from tcbox import clock as clocks
@@ -31,6 +32,8 @@ SECONDS = 50.0
 HOLD = 4 * clocks.MINUTE
 """For how long deliveries under way are kept from others; more than all of them may take."""
 LONGEST = 10 * clocks.SECOND
+_ACCEPTED = "notify.accepted"
+"""The topic of hints between processes: that there is something of a kind to deliver."""
 SWEEP = clocks.MINUTE
 
 
@@ -66,6 +69,15 @@ class Outbox:
         self._bells = {kind: Bell(clock) for kind in self._channels}
         self.loops = [LoopSpec(f"deliver-{kind}", 0, functools.partial(self.deliver, kind)) for kind in self._channels]
         self.loops.append(LoopSpec("give-up", SWEEP, self.sweep))
+
+    def start(self, stack: AsyncExitStack) -> None:
+        """Hear what other processes have accepted."""
+        stack.callback(self._db.listen(_ACCEPTED, self._heard))
+
+    def _heard(self, told: str | None) -> None:
+        for kind, bell in self._bells.items():
+            if told in (None, kind):
+                bell.ring()
 
     async def send(self, notification: Notification) -> Outcome:
         """Send now, for a caller who waits; when it fails, nothing of it is kept.
@@ -114,6 +126,7 @@ class Outbox:
             self._count(each, outcome)
             if outcome is Outcome.ACCEPTED and each.kind in self._bells:
                 self._bells[each.kind].ring()
+                self._db.signal(_ACCEPTED, each.kind)
 
     async def _accept(self, tx: db.Tx, notification: Notification, *, hold: int) -> Accepted:
         if notification.kind != model.PULSE:

@@ -75,6 +75,7 @@ class Service:
         """Begin to listen to tasks."""
         stack.push_async_callback(self._sandbox.close)
         stack.push_async_callback(self.outbox.close)
+        self.outbox.start(stack)
         stack.callback(self.troubles.clear)
         subscription = await self._bus.subscribe(SUBSCRIPTION, BINDINGS, self._handler.handle)
         stack.push_async_callback(self._bus.unsubscribe, subscription)

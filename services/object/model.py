@@ -56,7 +56,6 @@ def check_same_upload(found: Object | None, wanted: Object) -> None:
         for label, one, other in (
             ("projectId", found.project_id, wanted.project_id),
             ("expires", found.expires, wanted.expires),
-            ("backend", found.backend, wanted.backend),
         )
         if one != other
     ]

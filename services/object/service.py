@@ -11,6 +11,7 @@ from tcbox.runtime import LoopSpec
 from tcbox.services.object import declarations, store
 from tcbox.services.object.api.downloads import Cdn, Downloads
 from tcbox.services.object.api.uploads import Uploads
+from tcbox.services.object.here import Here
 
 _log = log.get("object")
 
@@ -42,9 +43,11 @@ class Service:
     ) -> None:
         self.store = store.Store(database)
         self._blobs = blobs
+        self._here = Here(store=self.store, blobs=blobs)
+        self._elsewhere: set[str] = set()
         self._families: list[object] = [
-            Uploads(store=self.store, blobs=blobs, clock=clock),
-            Downloads(store=self.store, blobs=blobs, clock=clock, cdns=cdns),
+            Uploads(store=self.store, blobs=blobs, here=self._here, clock=clock),
+            Downloads(store=self.store, blobs=blobs, here=self._here, clock=clock, cdns=cdns),
         ]
         self.loops = [LoopSpec("expire-objects", expire_interval_ms, self.expire)]
 
@@ -61,13 +64,20 @@ class Service:
         after = ""
         while rows := await self.store.removed(after):
             after = rows[-1]["name"]
-            here = [row for row in rows if row["backend"] == self._blobs.backend]
-            if len(here) < len(rows):
-                elsewhere = sorted({row["backend"] for row in rows} - {self._blobs.backend})
-                _log.warning("expired objects in %s are left there: that is not this instance's place for blobs", ", ".join(elsewhere))
             try:
+                here = [row for row in rows if await self._has(row)]
                 await self._blobs.delete([row["location"] for row in here])
             except Exception as error:
                 _log.exception("expired objects could not be deleted; the next sweep tries again", exc_info=error)
                 continue
             await self.store.forget([row["name"] for row in here])
+
+    async def _has(self, row: db.Row) -> bool:
+        """Whether the bytes of something that has expired are here; what is not here is said once, and left where it is."""
+        if row["name"] in self._elsewhere:
+            return False
+        if await self._here.has(row["name"], row["backend"], row["location"]):
+            return True
+        _log.warning("the expired object %s is left in %s: that is not this instance's place for blobs", row["name"], row["backend"])
+        self._elsewhere.add(row["name"])
+        return False

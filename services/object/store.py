@@ -46,7 +46,7 @@ class Store:
             model.check_same_upload(found, wanted)
             assert found is not None
             merged = model.merge_hashes(found, hashes)
-            await tx.execute(sql.renew_upload, name=found.name, hashes=_encode(merged), upload_expires=until)
+            await tx.execute(sql.renew_upload, name=found.name, hashes=_encode(merged), backend=wanted.backend, upload_expires=until)
             return found
 
         return await self._database.transaction(begin)
@@ -65,6 +65,10 @@ class Store:
                 await tx.execute(sql.finish_upload, name=upload.name, hashes=_encode(merged))
 
         await self._database.transaction(finish)
+
+    async def moved(self, name: str, source: str, target: str) -> None:
+        """Note that the bytes of an object are in another place from now on."""
+        await self._database.transaction(lambda tx: tx.execute(sql.move_object, name=name, source=source, target=target))
 
     async def mark_expired(self) -> int:
         """Take all that has expired out of use, in batches; gives how many."""

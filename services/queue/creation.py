@@ -54,7 +54,8 @@ class Creation:
                 return await self._with_dependencies(tx, definition, text)
             return await self._insert(tx, definition, text, 0) or await self._existing(tx, definition, text)
 
-        status = await self._db.transaction(create, bulk=len(dependencies) > MANY)
+        # tasks of one group change the group's row last, and many are created at once; dependencies must be seen as they were together
+        status = await self._db.transaction(create, bulk=len(dependencies) > MANY, queued=not dependencies)
         await self._sightings.task_queue(status.task_queue_id)
         self._alarms.deadlines.no_later_than(definition.deadline + self._deadline_delay + 1)
         return status
@@ -100,7 +101,7 @@ class Creation:
         group = await tx.one(sql.get_group, task_group_id=definition.document["taskGroupId"])
         if group is not None:
             _check_group(group, definition.document)
-        if row is None or not definitions.same(stored, text):
+        if row is None or stored is None or not definitions.same(stored, text):
             raise errors.RequestConflict(
                 "taskId `{taskId}` already used by another task. This could be the result of faulty idempotency: "
                 "repeat a call with the very same definition, and make a new taskId for a new task.",

@@ -6,7 +6,7 @@ the process end in between, the next one finds the same work in the database.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +17,7 @@ from tcbox.services.queue import store, transitions
 from tcbox.services.queue.alarms import Alarm, Alarms
 from tcbox.services.queue.changes import Changes
 from tcbox.services.queue.sightings import Sightings
+from tcbox.services.queue.status import Status
 from tcbox.services.queue.store import sql
 from tcbox.services.queue.waiters import Waiters
 
@@ -108,12 +109,7 @@ class Loops:
         """One step of `claims`; how many claims it ended."""
 
         async def step(tx: db.Tx) -> int:
-            due = store.tasks(await tx.all(sql.expired_claims, now=tx.now, limit=STEP))
-            for task in due:
-                change = transitions.expire_claim(task.status, tx.now)
-                if change is not None:
-                    await self._changes.apply(tx, task, change)
-            return len(due)
+            return await self._change(tx, await tx.all(sql.expired_claims, now=tx.now, limit=STEP), transitions.expire_claim)
 
         return await self._db.transaction(step, bulk=True)
 
@@ -122,14 +118,18 @@ class Loops:
 
         async def step(tx: db.Tx) -> int:
             before = tx.now - self._deadline_delay
-            due = store.tasks(await tx.all(sql.past_deadline, before=before, limit=STEP))
-            for task in due:
-                change = transitions.exceed_deadline(task.status, tx.now)
-                if change is not None:
-                    await self._changes.apply(tx, task, change)
-            return len(due)
+            return await self._change(tx, await tx.all(sql.past_deadline, before=before, limit=STEP), transitions.exceed_deadline)
 
         return await self._db.transaction(step, bulk=True)
+
+    async def _change(self, tx: db.Tx, rows: Iterable[db.Row], rule: Callable[[Status, int], transitions.Change | None]) -> int:
+        """Change those of some tasks that the rule still changes; how many were looked at."""
+        due = store.tasks(rows)
+        for task in due:
+            change = rule(task.status, tx.now)
+            if change is not None:
+                await self._changes.apply(tx, task, change)
+        return len(due)
 
     async def expire(self) -> int:
         """One step of `expiry`; how many things it removed."""

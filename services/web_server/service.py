@@ -11,6 +11,7 @@ from tcbox import clock as clocks
 from tcbox import db
 from tcbox.credentials import Credentials
 from tcbox.credentials.sealed import Sealer
+from tcbox.events.turns import Turn
 from tcbox.runtime import LoopSpec
 from tcbox.services.web_server import declarations, github, links, store
 from tcbox.services.web_server.api import Profiles
@@ -106,6 +107,7 @@ class Service:
         asking = ThirdParty(door=door, sign_in=sign_in, grants=self.grants, issuer=issuer, clients=tools, clock=clock)
         self._routing = Routing(sign_in, asking)
         self.scanner = Scanner(providers.scanned(), callers.own)
+        self._turn = Turn(database, "web-server scan-clients", rules.scan_ms)
         self.loops = [LoopSpec("expire", clocks.HOUR, self.expire), LoopSpec("scan-clients", rules.scan_ms, self.scan)]
 
     async def start(self, stack: AsyncExitStack) -> None:
@@ -121,11 +123,11 @@ class Service:
         return {PREFIX: self._routing.handle}
 
     async def scan(self) -> None:
-        """Look after the clients that people made; not before the instance has been up for a minute, when it has better to do."""
+        """Look after the clients that people made, unless another process has; not in the first minute, which has better to do."""
         if self._settling:
             await self._clock.sleep(SETTLING)
             self._settling = False
-        await self.scanner.scan()
+        await self._turn.take(self.scanner.scan)
 
     async def expire(self) -> None:
         """Forget sessions and grants that are over."""

@@ -175,11 +175,11 @@ class Api:
         Raises TypeError when a declared method is on none of them.
         """
         bound: dict[str, Callable[..., Awaitable[Any]]] = {}
-        for family in families:
-            for name, member in inspect.getmembers(type(family), inspect.isfunction):
-                method: Method | None = getattr(member, "__api_method__", None)
-                if method is not None and self.methods.get(method.name) is method:
-                    bound[method.name] = getattr(family, name)
+        for name, method in self.methods.items():
+            for family in families:
+                if getattr(getattr(type(family), method.attribute, None), "__api_method__", None) is method:
+                    bound[name] = getattr(family, method.attribute)
+                    break
         missing = sorted(set(self.methods) - set(bound))
         if missing:
             raise TypeError(f"{self.service}: no object was given for the methods {', '.join(missing)}")

@@ -71,7 +71,7 @@ class Dispatcher:
         self.api = api
         self.log = log.get(api.service)
         self._schemas = schemas
-        self._routes = routes.Routes(list(api.methods.values()))
+        self._routes = routes.of(tuple(api.methods.values()))
         self._authenticator = authenticator
         self._clock = clock
         self._meter = meter

@@ -6,7 +6,9 @@ route that ends with it takes the rest of the path too, slashes included, as art
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -39,9 +41,9 @@ class Match:
 
 
 class Routes:
-    """The routes of one service."""
+    """The routes of one service; see `of`."""
 
-    def __init__(self, methods: list[Method]) -> None:
+    def __init__(self, methods: Iterable[Method]) -> None:
         self._root = _Node()
         for method in methods:
             self._add(method)
@@ -107,6 +109,12 @@ class Routes:
             return None
         values.append("")
         return method
+
+
+@functools.lru_cache(maxsize=64)
+def of(methods: tuple[Method, ...]) -> Routes:
+    """The routes of these methods; made once a process, since each instance in it has the same."""
+    return Routes(methods)
 
 
 def _decoded(method: Method, values: list[str]) -> Match:

@@ -5,7 +5,6 @@ What runs in this process too is called within it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -105,15 +104,7 @@ class Apart(Shared):
         """Who signed a request: as auth's own directory says here, or auth elsewhere."""
         if not self._has_auth:
             return self._remote.authenticate(request)
-        identity = self.directory.authenticate(request)
-        return identity if isinstance(identity, Success) else self._again(request)
-
-    async def _again(self, request: SignedRequest) -> Identity:
-        """A second look, for another process may just have made the client that this one does not know yet."""
-        if asyncio.current_task() is None:
-            await asyncio.sleep(0)
-        await self.directory.refresh()
-        return self.directory.authenticate(request)
+        return self.directory.authenticate_anew(request)  # another process may just have changed something
 
     # -- calls of others
 

@@ -108,15 +108,19 @@ class OwnClient:
     description: str
 
 
-def instance_key(path: Path) -> bytes:
-    """The key from which the services' tokens and URL signatures derive; made on the first start, mode 0600."""
+def instance_key(path: Path, *, durable: bool = True) -> bytes:
+    """The key from which the services' tokens and URL signatures derive; made on the first start, mode 0600.
+
+    Unless it is to be `durable`, its file is not waited for until it is on the disk.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = path.with_suffix(".new")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(base64.b64encode(os.urandom(32)))
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.rename(path)
     return base64.b64decode(path.read_bytes())
 

@@ -10,9 +10,7 @@ from typing import Any
 from tcbox import clock as clocks
 from tcbox import db, errors, log
 from tcbox.api.front import Front, Mounted
-from tcbox.api.references import References
-from tcbox.api.schemas import SchemaSet
-from tcbox.box import events, identity, landing, metrics, seed, services, vendors, workers
+from tcbox.box import events, identity, landing, metrics, mounting, seed, seeding, services, vendors, workers
 from tcbox.box.control import Control
 from tcbox.config import Settings, checks, places
 from tcbox.config.instance import Instance
@@ -49,6 +47,7 @@ class Box:
         self.root_client = identity.given_root(given) if given else identity.root_client(folder.root_client)
         self.shared: services.Shared | None = None
         self.workers: workers.Workers | None = None
+        self.seed = seeding.Seed(folder, None)
         self._token = token
         self._ephemeral = ephemeral
         self._log = log.get("box")
@@ -67,10 +66,13 @@ class Box:
             raise
 
     async def _start(self) -> None:
-        settings, folder = self.settings, self.folder
+        folder = self.folder
+        planted = folder.data / SEEDED  # not told by the keys: a first start may break off after they were made
+        self.seed = await seeding.prepare(self.settings, folder, begun=planted.exists())
+        self.settings = settings = self.seed.settings(self.settings)
         events.server(settings)  # says what is missing before anything is opened
         enabled = services.enabled(settings)
-        database = db.connect(vendors.text(settings.database) or folder.database_url, clock=self.clock)
+        database = db.connect(vendors.text(settings.database) or folder.database_url, clock=self.clock, durable=not self._ephemeral)
         self._stack.push_async_callback(database.close)
         await database.start([event_bus.migrations, *(services.migrations(name) for name in enabled)])
         self.front.known = set(enabled)
@@ -80,13 +82,13 @@ class Box:
         bus = Bus(database, self.clock)
         self._stack.push_async_callback(bus.close)
         given = settings.instance_key.reveal()
-        key = identity.given_key(given) if given else identity.instance_key(folder.key_file("instance"))
+        key = identity.given_key(given) if given else identity.instance_key(folder.key_file("instance"), durable=not self._ephemeral)
         place, signer = services.open_blobs(settings, folder, self.root_url, key, self.clock)
         await place.start()
         self._stack.push_async_callback(place.close)
         shared = services.Shared(
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key, root_client=self.root_client,
-            sealer=_sealer(settings, folder), schemas=SchemaSet.load(services.schema_folders(enabled)),
+            sealer=_sealer(settings, folder, durable=not self._ephemeral), schemas=services.schemas(tuple(enabled)),
             front=self.front, root_url=self.root_url, meter=metrics.Meter(self.registry), registry=self.registry, supervisor=self.supervisor,
             blobs=place, signer=signer, ephemeral=self._ephemeral, live_logs=LiveLogs(url=f"{self.root_url}/live", mounted=True),
             local_url=f"http://{_local(settings.host)}:{self.port}",
@@ -100,10 +102,11 @@ class Box:
         self._mount(shared, page)
         self._stack.push_async_callback(self.supervisor.stop)
         await self.supervisor.start()
-        planted = folder.data / SEEDED  # not told by the keys: a first start may break off after they were made
+        await self.seed.begin(shared.running["auth"].roles)
         if not planted.exists():
             await seed.plant(shared.running["auth"].roles, self.root_client.client_id)
             planted.touch(mode=0o600)
+        await self.seed.plant(shared)
         self.workers = workers.Workers(shared)
 
     def describe(self) -> dict[str, Any]:
@@ -126,6 +129,7 @@ class Box:
             "ui": f"{self.root_url}/",
             "metrics": f"{self.root_url}/metrics",
             "log": str(self.folder.log_file),
+            "seed": self.seed.describe(),
             "credentials": {"clientId": self.root_client.client_id, "accessToken": self.root_client.access_token},
         }
 
@@ -135,18 +139,11 @@ class Box:
             self.workers.start()
 
     def _mount(self, shared: services.Shared, page: Mounted) -> None:
-        references = References(shared.apis, shared.exchanges, shared.schemas)
-        self.front.mount("/references/", references.handle)
-        self.front.mount("/schemas/", references.handle)
+        mounting.descriptions(shared)
+        mounting.monitoring(self.front, self.registry, heartbeat=metrics.heartbeat(shared), lbheartbeat=metrics.lbheartbeat)
+        mounting.blobs(shared)
         self.front.mount("/live/", shared.live_logs.handle)
-        self.front.mount("/metrics", metrics.handler(self.registry))
-        self.front.mount("/__heartbeat__", metrics.heartbeat(shared))
-        self.front.mount("/__lbheartbeat__", metrics.lbheartbeat)
-        self.front.mount("/__version__", metrics.version)
         self.front.mount("/", page)
-        blobs = services.blob_files(shared)
-        if blobs is not None:
-            self.front.mount("/blobs/", blobs)
         control = Control(self._token, {"status": self._status, "restart": self._restart, "advance": self._advance, "sign-in": self._sign_in})
         self.front.mount("/instance/", control.handle)
 
@@ -199,7 +196,7 @@ class Box:
         await self._stack.aclose()
 
 
-def _sealer(settings: Settings, folder: Instance) -> Sealer:
+def _sealer(settings: Settings, folder: Instance, *, durable: bool) -> Sealer:
     chosen = settings.services.secrets.key
     if chosen:
         return from_text(chosen.reveal(), "services.secrets.key")
@@ -210,7 +207,7 @@ def _sealer(settings: Settings, folder: Instance) -> Sealer:
             "services.secrets.key. A new one would open nothing of what is stored; to give that up and go on, make an empty "
             f"instance with another --data, or remove {folder.data / SEEDED} to have a new key made"
         )
-    return load_or_make(path)
+    return load_or_make(path, durable=durable)
 
 
 def _shown(host: str) -> str:

@@ -35,7 +35,7 @@ def handler(describe: Callable[[], dict[str, Any]]) -> Mounted:
 
         path = request.path
         if path == "/ui/instance.json":
-            shown = {key: value for key, value in describe().items() if key not in ("credentials", "pid", "data", "defaultData", "log", "database")}
+            shown = {key: value for key, value in describe().items() if key not in ("credentials", "pid", "data", "defaultData", "log", "database", "seed")}
             return web.Response(body=wire.encode(shown), headers={"Content-Type": wire.JSON, "Cache-Control": "no-store"})
         name = "index.html" if path.split("/", 2)[1] in _PAGES else path.removeprefix("/ui/")
         file = resources.files("tcbox.ui").joinpath(name)

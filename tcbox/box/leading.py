@@ -20,7 +20,7 @@ from tcbox.box import metrics, parts
 from tcbox.box.replicas import Replica, Replicas, watch
 from tcbox.config import ConfigError, Settings
 from tcbox.config.faults import Fault
-from tcbox.runtime import Registry
+from tcbox.runtime import Registry, silence
 
 if TYPE_CHECKING:
     import aiohttp
@@ -35,7 +35,7 @@ _LARGE = 256 * 1024
 _CONNECT, _SILENT = 3.0, 150.0  # seconds for a connection, and for a process to say something
 _GIVEN = ("User-Agent", "Accept-Encoding", "Accept", "Content-Type")
 """Headers that are the caller's to give, or not."""
-_SIGN_IN = "/login/"
+_SIGN_IN, _BLOBS = "/login/", "/blobs/"
 _ROUNDS, _PAUSE = 3, 0.25  # how often all processes are asked, and seconds between
 _log = log.get("front")
 
@@ -67,13 +67,14 @@ class Leading:
         import aiohttp
         from aiohttp import web
 
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=10)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=10, socket_factory=silence.sockets(self.settings.serve.lost_after_seconds))
         self._session: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=_GIVEN,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENT),
         )  # fmt: skip
         self._handler = web.Server(
             self._handle, access_log=None, lingering_time=10, max_line_size=heads.MAX_HEAD, max_field_size=heads.MAX_HEAD, auto_decompress=False,
+            handler_cancellation=True,  # whoever goes away while the queue waits for a task is not to be given one
         )  # fmt: skip
         self._server = await asyncio.get_running_loop().create_server(self._handler, self.settings.host, self.settings.port, backlog=1024, reuse_address=True)
         self.port = int(self._server.sockets[0].getsockname()[1])
@@ -100,7 +101,7 @@ class Leading:
         """The service that a path belongs to."""
         if path.startswith("/api/"):
             return path.split("/", 3)[2]
-        if path.startswith("/blobs/"):
+        if path.startswith(_BLOBS):
             return next((name for name in parts.STORING if name in self._services), "")
         if path.startswith(_SIGN_IN):
             return "web-server"
@@ -114,6 +115,9 @@ class Leading:
             return await metrics.version(request)
         if path == "/metrics":
             return await metrics.handler(self.registry)(request)
+        if path.startswith(_BLOBS) and self.settings.blobs.url.startswith("s3://"):  # whose body nobody waits for
+            words = "There is nothing at {path}: what is stored is in S3, and is read and written there."
+            return self._refused(request, errors.ResourceNotFound(words, path=path))
         name = self.service(path)
         replicas = self._services.get(name)
         if replicas is None:
@@ -141,13 +145,13 @@ class Leading:
             for replica in replicas.turn():
                 try:
                     return await self._asked(request, replica, headers, body)
-                except aiohttp.ClientConnectorError as error:  # it has got nothing
+                except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # it has got nothing
                     replica.seen(up=False, why=str(error))
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
                     why = str(error) or type(error).__name__
                     if request.method not in _AGAIN or not whole:
                         return self._refused(request, errors.Unavailable("The process that had your request is gone ({reason}): try again.", reason=why))
-                    if isinstance(error, TimeoutError):
+                    if isinstance(error, aiohttp.ServerTimeoutError):
                         return self._refused(request, errors.Unavailable("The service {service} does not answer in time: try again.", service=name))
                 self._asked_again.inc(name)
             if attempt + 1 < _ROUNDS:

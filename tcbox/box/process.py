@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from tcbox import clock as clocks
 from tcbox import db, errors, log
 from tcbox.api.front import Front, Mounted
-from tcbox.api.references import References
-from tcbox.api.schemas import SchemaSet
-from tcbox.box import events, identity, landing, metrics, parts, seed, services, vendors
+from tcbox.box import events, identity, landing, metrics, mounting, parts, seed, services, vendors
 from tcbox.box.apart import Apart
 from tcbox.box.parts import Part
 from tcbox.box.services import Reachable, Shared
@@ -26,7 +24,7 @@ from tcbox.credentials.sealed import Sealer, from_text
 from tcbox.events import Bus
 from tcbox.events import bus as event_bus
 from tcbox.events.silent import Silent
-from tcbox.runtime import Registry, Supervisor
+from tcbox.runtime import Registry, Supervisor, silence
 from tcbox.runtime.slot import StartFailed
 from tcbox.workers.livelog import LiveLogs
 
@@ -98,7 +96,7 @@ class Process:
         enabled = services.enabled(settings)
         events.server(settings)  # says what is missing before anything is opened
         self.front.known, self.front.off = {part.service for part in self.served if part.api}, services.switched_off(settings)
-        self._mount()
+        mounting.monitoring(self.front, self.registry, heartbeat=self._heartbeat, lbheartbeat=self._lbheartbeat)
         self.port = await self.front.listen(settings.host, settings.port)
         database = self._database = db.connect(vendors.text(settings.database), clock=self.clock)
         self._stack.push_async_callback(database.close)
@@ -126,10 +124,10 @@ class Process:
         if stored:
             await place.start()
             self._stack.push_async_callback(place.close)
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200))
+        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200, socket_factory=silence.sockets(settings.serve.lost_after_seconds)))
         self._stack.push_async_callback(session.close)
         sealing, tracing = settings.services.secrets.key, self._tracing()
-        schemas = SchemaSet.load(services.schema_folders(enabled))
+        schemas = services.schemas(tuple(enabled))
         return Apart(
             settings=settings, folder=folder, clock=self.clock, database=database, bus=bus, key=key,
             root_client=identity.given_root(settings.root_access_token.reveal()),
@@ -183,21 +181,12 @@ class Process:
 
     # -- pages
 
-    def _mount(self) -> None:
-        self.front.mount("/metrics", metrics.handler(self.registry))
-        self.front.mount("/__heartbeat__", self._heartbeat)
-        self.front.mount("/__lbheartbeat__", self._lbheartbeat)
-        self.front.mount("/__version__", metrics.version)
-
     def _mount_pages(self, shared: Apart, page: Mounted | None) -> None:
-        references = References(shared.apis, shared.exchanges, shared.schemas)
-        self.front.mount("/references/", references.handle)
-        self.front.mount("/schemas/", references.handle)
+        mounting.descriptions(shared)
         if page is not None:
             self.front.mount("/", page)
-        blobs = services.blob_files(shared) if shared.answering & set(parts.STORING) else None
-        if blobs is not None:
-            self.front.mount("/blobs/", blobs)
+        if shared.answering & set(parts.STORING):
+            mounting.blobs(shared)
 
     async def _lbheartbeat(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whether requests should come."""

@@ -5,6 +5,7 @@ A service's code is imported when it is made, so one that is switched off costs 
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -21,7 +22,6 @@ from tcbox.api.front import Front, Mounted
 from tcbox.api.schemas import SchemaSet
 from tcbox.blobs import signing
 from tcbox.box import identity
-from tcbox.box.vendors import text
 from tcbox.client import Caller, LimitableCaller
 from tcbox.client.local import Local
 from tcbox.config import Settings
@@ -148,6 +148,12 @@ def package(name: str) -> str:
     return name.replace("-", "_")
 
 
+@functools.lru_cache(maxsize=8)
+def schemas(names: tuple[str, ...]) -> SchemaSet:
+    """The schemas of some services and of workers' payloads; once a process, so that each is compiled once, too."""
+    return SchemaSet.load(schema_folders(list(names)))
+
+
 def schema_folders(names: list[str]) -> dict[str, Path]:
     """Where the schemas of each service, and of workers' payloads, lie, by the name in their URLs."""
     from tcbox import services
@@ -159,24 +165,16 @@ def schema_folders(names: list[str]) -> dict[str, Path]:
 
 def migrations(name: str) -> db.Migrations:
     """A service's migrations."""
-    from tcbox import services
-
-    return db.migrations(Path(services.__file__).parent / package(name) / "sql" / "migrations", name)
+    found: db.Migrations = import_module(f"tcbox.services.{package(name)}.store").migrations
+    return found
 
 
 def open_blobs(settings: Settings, folder: Instance, root_url: str, key: bytes, clock: clocks.Clock) -> tuple[blobs.Blobs, signing.Signer]:
     """The place of artifacts' bytes, not yet started, and what signs the URLs of local ones."""
-    from urllib.parse import urlencode
-
-    from tcbox.blobs.connect import connect
+    from tcbox.blobs.connect import configured, connect
 
     signer = signing.Signer(hmac.digest(key, b"blobs", "sha256"))
-    chosen = settings.blobs
-    url = chosen.url or folder.blobs_url
-    options = {name: value for name in ("endpoint", "region", "access_key_id", "secret_access_key") if (value := text(getattr(chosen, name)))}
-    if options and url.startswith("s3:"):
-        url += ("&" if "?" in url else "?") + urlencode(options)
-    return connect(url, root_url=root_url, signer=signer, clock=clock), signer
+    return connect(configured(settings.blobs, folder.blobs_url), root_url=root_url, signer=signer, clock=clock), signer
 
 
 def blob_files(shared: Shared) -> Mounted | None:

@@ -138,7 +138,7 @@ def docker_missing(url: str) -> str:
 
 
 def _docker(own: Any) -> dict[str, Any]:
-    same = ("privileged", "memory_mb", "processes", "cpus", "free_disk_mb", "images_mb", "trusted_keys")
+    same = ("privileged", "dind_image", "memory_mb", "processes", "cpus", "free_disk_mb", "images_mb", "trusted_keys")
     return {"docker_url": own.url, **{name: getattr(own, name) for name in same}}
 
 

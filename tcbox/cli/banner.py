@@ -8,6 +8,8 @@ from typing import Any
 
 from tcbox.cli import style
 
+_NOTES = 5
+
 
 def render(info: dict[str, Any], *, foreground: bool = False) -> str:
     """The banner: where it is, where its state is, what runs, how to connect, how to stop it."""
@@ -25,6 +27,8 @@ def _rows(info: dict[str, Any], foreground: bool) -> Iterator[tuple[str, str]]:
         yield "" if index else "workers", text
     yield "database", info["database"]
     yield "events", info["events"]
+    for index, text in enumerate(_seed(info.get("seed"), which)):
+        yield "" if index else "seed", text
     yield "state", info["data"] + (" (removed at the end)" if info["ephemeral"] else " (kept)")
     yield "UI", info["ui"]
     if info.get("signIn"):
@@ -33,6 +37,23 @@ def _rows(info: dict[str, Any], foreground: bool) -> Iterator[tuple[str, str]]:
     yield "API", f"{info['rootUrl']}/references/manifest.json"
     yield "connect", f'eval "$(tcbox env{which})"'
     yield "stop", "Ctrl-C" if foreground else f"tcbox down{which}"
+
+
+def _seed(seed: dict[str, Any] | None, which: str) -> Iterator[str]:
+    if seed is None:
+        return
+    if not seed["finished"]:
+        yield style.warn(f"{seed['source']} was put in by half: stop it, and start it with --seed {shlex.quote(seed['source'])} to have the rest")
+        return
+    yield f"{seed['source']}: {seed['said']}" if seed["now"] else f"{seed['source']}, at the first start"
+    if seed["unused"]:
+        yield style.warn(f"{seed['unused']} is not put in, for that was it; to have it: tcbox state import {shlex.quote(seed['unused'])}{which}")
+    if seed["now"] and seed["tokens"]:
+        yield f"access tokens of its clients: {seed['tokens']}"
+    if seed["now"]:
+        yield from (style.warn(f"left out: {note}") for note in seed["notes"][:_NOTES])
+    if seed["now"] and len(seed["notes"]) > _NOTES:
+        yield style.warn(f"and {len(seed['notes']) - _NOTES} more: see seed.json there")
 
 
 def _worker(kind: str, text: str) -> str:

@@ -1,20 +1,26 @@
-"""`tcbox db copy`: a whole instance's database to another engine, checked, while the instance serves if need be."""
+"""`tcbox db`: a whole instance's database copied to another engine, checked, or to a file as a backup, while it serves if need be."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from tcbox import errors
 from tcbox.cli import style
+from tcbox.cli.progress import Line
 from tcbox.config.instance import Instance
 from tcbox.config.values import masked
+
+_KEYS = "the keys are not in the database: keep the folder keys/ and root-client.json of the data folder"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +32,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     copy.add_argument("--to", dest="target", required=True, metavar="WHERE", help="the same; the tables are made where there are none")
     copy.add_argument("--compare", action="store_true", help="write nothing, only hold both against each other")
     copy.add_argument("--json", action="store_true", help="print one JSON object for scripts")
+    text = "Write an instance's SQLite database to a file, as it is at one moment. The instance may serve meanwhile."
+    backup = commands.add_parser("backup", help="write an instance's SQLite database to a file", description=text)
+    backup.add_argument("--from", dest="source", required=True, metavar="WHERE", help="a data folder, or sqlite:///path")
+    backup.add_argument("--to", dest="target", required=True, type=Path, metavar="FILE", help="a file that is not there yet")
 
 
 def run(args: argparse.Namespace) -> int:
     """Copy, or compare; 1 when both do not hold the same in the end."""
-    return asyncio.run(_copy(args))
+    return _back_up(args.source, args.target) if args.action == "backup" else asyncio.run(_copy(args))
+
+
+def _back_up(where: str, target: Path) -> int:
+    from tcbox.db.sqlite import keeping
+
+    url = _url(where)
+    if not url.startswith("sqlite://"):
+        raise errors.TcboxError(f"{masked(where)} is no SQLite database: make backups of PostgreSQL with its own pg_dump")
+    if target.exists():
+        raise errors.TcboxError(f"{target} is there already: name another file, or remove it")
+    path = Path(unquote(url.removeprefix("sqlite://")))
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)) as connection:
+            keeping.copy(connection, target)
+    except (sqlite3.Error, OSError) as error:
+        raise errors.TcboxError(f"{path} cannot be written to {target} ({error}): check both paths, and that there is room") from error
+    print(f"{path} is in {target}, {target.stat().st_size / (1 << 20):.1f} MiB")
+    print(_KEYS)
+    return 0
 
 
 async def _copy(args: argparse.Namespace) -> int:
@@ -87,7 +116,7 @@ def _end(args: argparse.Namespace, done: list[Any], busy: str, seconds: float) -
         why = f"{busy} changed it meanwhile: stop it, and run this again to catch up" if busy else "something else changed one of them: run this again"
         print(f"not the same yet: {', '.join(differ)}; {why}", file=sys.stderr)
     if not differ and not args.compare and not args.json:
-        print("the keys are not in the database: keep the folder keys/ and root-client.json of the data folder, with `database:` in its tcbox.yml")
+        print(f"{_KEYS}, with `database:` in its tcbox.yml")
     return 1 if differ else 0
 
 
@@ -96,23 +125,17 @@ class _Shown:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._live = not quiet and sys.stderr.isatty()
-        self._width = 0
+        self._line = Line(quiet=quiet)
 
     def progress(self, progress: Any) -> None:
         """How far a table has come."""
-        if self._live:
-            text = f"{progress.table}: {progress.read} rows read, {progress.written} written"
-            print("\r" + text.ljust(self._width), end="", file=sys.stderr, flush=True)
-            self._width = len(text)
+        self._line.show(f"{progress.table}: {progress.read} rows read, {progress.written} written")
 
     def table(self, copied: Any) -> None:
         """A table that is done."""
         if self._quiet:
             return
-        if self._live and self._width:
-            print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
-            self._width = 0
+        self._line.clear()
         mark = style.ok("same") if copied.same else style.bad(f"differs ({copied.target_rows} there)")
         print(f"{copied.table:<36} {copied.rows:>9} rows {copied.written:>9} written   {copied.checksum[:16]}  {mark}", flush=True)
 

@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     found = faults.faults(said, args.target)
     if found:
         raise config.ConfigError(found)
-    made, target = plan.make(said), TARGETS[args.target]
+    target = TARGETS[args.target]
+    made = plan.make(said, target.inside)
     if args.secrets:
         return _secrets(args, made)
     if args.diff is not None:

@@ -30,7 +30,9 @@ COMMANDS = {
     "migrate": "bring the database's schema up to date for them",
     "export": "the same instance as replicated services, for Kubernetes or Compose",
     "config": "check, show and describe the configuration",
+    "state": "what an instance is set up with: save, put in, compare",
     "db": "copy the database to another",
+    "blobs": "copy artifacts and objects to another place",
     "doctor": "find what is missing or wrong, and how to mend it",
 }
 

@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the state is kept (default: ~/.local/share/tcbox/default)")
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to listen on; 0 takes any free one")
+    parser.add_argument("--seed", metavar="SOURCE", help="what a new instance begins with: a file of 'tcbox state export', or the root URL of another instance")
     parser.add_argument("--ephemeral", action="store_true", help="a temporary folder and any free port; everything is removed at the end")
     parser.add_argument("--detach", action="store_true", help="return when it is ready, and let it run in the background")
     parser.add_argument("--virtual-time", action="store_true", help="with --ephemeral: a clock that can be moved")
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise errors.TcboxError("--while-stdin goes without --detach: an instance in the background has no standard input")
     if args.ephemeral and args.data is not None:
         raise errors.TcboxError("--ephemeral uses a folder of its own: leave out --data, or leave out --ephemeral to keep the state")
-    overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data}
+    overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data, "seed": args.seed}
     settings = config.load(chosen(args.config), overrides, os.environ)
     anew = args.detach and getattr(sys, "frozen", False) and len(told) == 1
     if args.ephemeral:

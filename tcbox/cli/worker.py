@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_parser.add_argument("--no-d2g", action="store_true", help="host: refuse docker-worker payloads instead of running them by 'docker run'")
     docker = run_parser.add_argument_group("docker workers")
     docker.add_argument("--privileged", action="store_true", help="let tasks with the scope have privileged containers")
+    docker.add_argument("--dind-image", default="", metavar="IMAGE", help="let tasks with the scope have a Docker engine of this image beside them")
     docker.add_argument("--memory-mb", type=int, default=0, metavar="N", help="most memory of a container (default: 0, nine tenths of the machine)")
     docker.add_argument("--processes", type=int, default=4096, metavar="N", help="most processes of a container, 0 for no limit (default: 4096)")
     docker.add_argument("--cpus", type=float, default=0, metavar="N", help="most processors of a container (default: 0, all)")
@@ -60,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         kind=args.kind, task_queue_id=args.queue or f"local/{args.kind}", worker_group=args.worker_group, worker_id=args.worker_id or name,
         capacity=args.capacity, serve=tuple(args.serve), folder=(args.folder or Path("tcbox-worker")).absolute(), instance=f"worker-{args.worker_id or name}",
         live_log_host=args.live_log_host, live_log_url=args.live_log_url, docker_url=args.docker_url, d2g=not args.no_d2g,
-        privileged=args.privileged, memory_mb=args.memory_mb, processes=args.processes, cpus=args.cpus, free_disk_mb=args.free_disk_mb,
-        images_mb=args.images_mb, trusted_keys=tuple(args.trusted_key),
+        privileged=args.privileged, dind_image=args.dind_image, memory_mb=args.memory_mb, processes=args.processes, cpus=args.cpus,
+        free_disk_mb=args.free_disk_mb, images_mb=args.images_mb, trusted_keys=tuple(args.trusted_key),
     )  # fmt: skip
     credentials = Credentials(client_id, token, os.environ.get("TASKCLUSTER_CERTIFICATE"))
     import asyncio

@@ -12,9 +12,12 @@ from typing import Any
 from tcbox.config.docstrings import docstring, docstrings
 from tcbox.config.reader import fields, required
 from tcbox.config.settings import Origin, Settings
-from tcbox.config.values import MASK, Form, Range, Secret, Url
+from tcbox.config.values import MASK, Form, Range, Secret, Source, Url
 
 _JSON = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "string", Secret: "string", Url: "string"}
+_WORDS = {
+    str: "text", Url: "URL", int: "whole number", float: "number", bool: "true or false", Secret: "secret text", Path: "path", Source: "path or URL",
+}  # fmt: skip
 _REFERENCE = r".*\$\{(env|file):[^}]+\}.*"
 
 
@@ -148,5 +151,4 @@ def _words(hint: Any) -> str:
         return f"list of {_words(args[0])}"
     if len(args) > 1 and args[1] is Secret:
         return f"{_words(args[1])} by name"
-    base = args[0] if args else hint
-    return {Secret: "secret text", Url: "URL", str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}[base]
+    return _WORDS[args[0] if args else hint]

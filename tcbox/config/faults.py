@@ -43,7 +43,9 @@ class Fault:
 class ConfigError(errors.TcboxError):
     """The configuration cannot be used as it stands."""
 
+    what = "the configuration"
+
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.file or "", fault.line, fault.column)))
         count = "a mistake" if len(self.faults) == 1 else f"{len(self.faults)} mistakes"
-        super().__init__(f"the configuration has {count}:\n" + "\n".join(f"  {fault}" for fault in self.faults))
+        super().__init__(f"{self.what} has {count}:\n" + "\n".join(f"  {fault}" for fault in self.faults))

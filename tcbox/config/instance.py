@@ -4,6 +4,8 @@
     blobs/              the bytes of artifacts and objects, unless the configuration names another place
     keys/               keys that must survive a restart; without them sealed values cannot be opened
     root-client.json    the owner's client id and access token
+    seed.json           by which state of another instance it was seeded, if it was
+    access-tokens.json  of the clients that came with that, or by `tcbox state import`
     seeded              says that what a new instance begins with has been made
     run/instance.json   the running process: id, address, token of its control interface
     logs/tcbox.log      what it has logged, a JSON object a line

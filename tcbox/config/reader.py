@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -15,17 +16,26 @@ from tcbox.config.faults import Fault
 from tcbox.config.nodes import Node
 from tcbox.config.references import Resolver
 from tcbox.config.settings import Origin
-from tcbox.config.values import Range, Secret, Url, masked
+from tcbox.config.values import Range, Secret, Source, Url, masked
 
 BAD: Any = object()
 """Stands for a value with mistakes, which have been noted."""
 
-_WORDS = {str: "a text", Url: "a URL", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", Secret: "a secret text"}
+_WORDS = {
+    str: "a text", Url: "a URL", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", Source: "a path, or a URL",
+    Secret: "a secret text",
+}  # fmt: skip
 
 
 def fields(kind: Any) -> list[dataclasses.Field[Any]]:
     """The keys of a section."""
     return [item for item in dataclasses.fields(kind) if item.metadata.get("key", True)]
+
+
+@functools.cache
+def _types(kind: Any) -> dict[str, Any]:
+    """What the keys of a section are to be."""
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def required(item: dataclasses.Field[Any]) -> bool:
@@ -62,7 +72,7 @@ class Reader:
         names = [item.name for item in known]
         if not isinstance(node.value, dict):
             return self._wrong(node, key, f"the keys {', '.join(names)}", _kind(node))
-        hints = typing.get_type_hints(kind, include_extras=True) if node.value else {}
+        hints = _types(kind) if node.value else {}
         found, complete = {}, True
         for name, child in node.value.items():
             path = f"{key}.{name}" if key else name
@@ -124,6 +134,8 @@ class Reader:
         made = _converted(kind, node, value)
         if made is BAD or (bound is not None and not bound.fits(made)):
             return self._wrong(node, key, words, _found(kind, node, value), _hint(kind, node))
+        if kind is Source and made and "://" not in made:
+            return Source(self._path(Path(made), node))
         return self._path(made, node) if kind is Path else made
 
     def _resolved(self, node: Node, key: str) -> Any:

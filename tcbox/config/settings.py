@@ -33,6 +33,7 @@ from tcbox.config.values import (
     RootUrl,
     Seconds,
     Secret,
+    Source,
     TaskQueue,
     TaskQueues,
     Url,
@@ -40,6 +41,7 @@ from tcbox.config.values import (
 
 _NO_SECRET = Secret()
 _NO_URL = Url()
+_NO_SOURCE = Source()
 
 
 def _default_data() -> Path:
@@ -80,7 +82,7 @@ class Blobs:
 
     url: BlobsUrl = _NO_URL
     """`s3://bucket/prefix`, or `file:///folder`. Default: `blobs/` in the data folder. What was stored elsewhere before
-    a change stays there, and is not found any more."""
+    a change stays there, and is not found until `tcbox blobs copy` brings it."""
 
     endpoint: HttpUrl = ""
     """URL of an S3 server other than Amazon's. Default: Amazon's. Clients must be able to reach it too."""
@@ -122,6 +124,11 @@ class Docker:
     privileged: bool = False
     """Whether tasks with the scope may have privileged containers. Default: false. Such a task can do anything to the
     machine on which the engine runs."""
+
+    dind_image: str = ""
+    """Image of the Docker engine that tasks with the feature `dind` and its scope have beside them, such as
+    `docker:28-dind`. Default: none, and such tasks are refused. The engine's container is privileged, whatever
+    `privileged` says: such a task can do anything to the machine on which the engine runs."""
 
     memory_mb: Amount = 0
     """Most memory of one container, in MB. Default: 0, nine tenths of the engine's machine. A task that wants more fails."""
@@ -226,6 +233,11 @@ class Settings:
     data: Path = field(default_factory=_default_data)
     """The folder that keeps the instance's state, relative to this file. Default: `$XDG_DATA_HOME/tcbox/default`, or
     `~/.local/share/tcbox/default`. With another folder it is another instance."""
+
+    seed: Source = _NO_SOURCE
+    """What a new instance begins with: a file that `tcbox state export` wrote, relative to this file, or the root URL of another
+    instance, which is read when this one first starts. Default: nothing of another. It is put in once; hooks' schedules and
+    worker pools' minimum capacities stay off. Has no effect in processes of `tcbox serve`."""
 
     database: DatabaseUrl = _NO_URL
     """`postgresql://user:password@host/name`, or `sqlite:///path/to/tcbox.db`; give the password by reference. Default:

@@ -38,6 +38,12 @@ class Url(str):
         return repr(self.shown)
 
 
+class Source(str):
+    """A path, or a root URL to read from instead."""
+
+    __slots__ = ()
+
+
 def masked(url: str) -> str:
     """A URL without the password and the keys in it."""
     return _OPTION.sub(rf"\1={MASK}", _PASSWORD.sub(rf"\1:{MASK}@", url))
@@ -82,6 +88,7 @@ Processors = Annotated[float, Range(0, 10_000)]
 PublicKey = Annotated[str, Form(r"[A-Za-z0-9+/]{43}=", "a public ed25519 key of 32 bytes in base64, as chain-of-trust.pub has it")]
 Port = Annotated[int, Range(0, 65535)]
 Seconds = Annotated[float, Range(0, 86400)]
+Silence = Annotated[float, Range(4, 3600)]
 HttpUrl = Annotated[str, Form(r"https?://[^\s/?#]+[^\s?#]*", "a URL such as https://host/path")]
 RootUrl = Annotated[str, Form(r"https?://[^\s/?#@]+/?", "a root URL such as https://tc.example.com, without a path")]
 TaskQueue = Annotated[str, Form(r"[a-zA-Z0-9_-]{1,38}/[a-z]([-a-z0-9]{0,36}[a-z0-9])?", "a task queue such as local/docker, in small letters after the slash")]

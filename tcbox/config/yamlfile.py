@@ -16,8 +16,12 @@ _NATIVE = {f"{_TAG}int", f"{_TAG}float", f"{_TAG}bool", f"{_TAG}null"}
 _TEXT = {f"{_TAG}str", f"{_TAG}timestamp", f"{_TAG}value", f"{_TAG}merge"}
 
 
-def read(path: Path, faults: list[Fault]) -> Node:
+def read(path: Path, faults: list[Fault], *, literal: bool = False, example: str = "port: 8090") -> Node:
     """The file as a tree; an empty file is an empty mapping. Faults that leave the rest readable are added to the list.
+
+    Args:
+        literal: whether texts in it stay as they are, also those that look like references.
+        example: a line such as the file may have.
 
     Raises ConfigError when the file cannot be read, is no YAML, or is no mapping.
     """
@@ -29,7 +33,7 @@ def read(path: Path, faults: list[Fault]) -> Node:
         tree = loader.get_single_node()
         if tree is None:
             return Node({}, source=str(path), line=1, column=1)
-        node = _Converter(loader, str(path), faults).node(tree, "")
+        node = _Converter(loader, str(path), faults, literal=literal).node(tree, "")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -43,7 +47,7 @@ def read(path: Path, faults: list[Fault]) -> Node:
     if node.value is None:
         return Node({}, source=str(path), line=1, column=1)
     if not isinstance(node.value, dict):
-        raise ConfigError([node.fault("", "keys with values", "none", "write for example `port: 8090`")])
+        raise ConfigError([node.fault("", "keys with values", "none", f"write for example `{example}`")])
     return node
 
 
@@ -63,9 +67,10 @@ def _unreadable(path: Path, expected: str, found: str, hint: str, *, line: int =
 class _Converter:
     """From the library's nodes to ours, with aliases and merge keys followed."""
 
-    def __init__(self, loader: Any, source: str, faults: list[Fault]) -> None:
+    def __init__(self, loader: Any, source: str, faults: list[Fault], *, literal: bool) -> None:
         self._loader = loader
         self._source = source
+        self._literal = literal
         self._faults = faults
         self._open: set[int] = set()
 
@@ -96,7 +101,8 @@ class _Converter:
             except ValueError:
                 return node.value
         if node.tag not in _TEXT:
-            self._fault(node, key, "a plain value", f"the tag {node.tag}", "remove the tag; variables are written ${env:NAME}, files ${file:path}")
+            references = "" if self._literal else "; variables are written ${env:NAME}, files ${file:path}"
+            self._fault(node, key, "a plain value", f"the tag {node.tag}", f"remove the tag{references}")
         return node.value
 
     def _mapping(self, node: yaml.Node, key: str) -> dict[str, Node]:
@@ -126,7 +132,7 @@ class _Converter:
         return found
 
     def _make(self, node: yaml.Node, value: Any, raw: str | None = None) -> Node:
-        return Node(value, raw, self._source, node.start_mark.line + 1, node.start_mark.column + 1)
+        return Node(value, raw, self._source, node.start_mark.line + 1, node.start_mark.column + 1, self._literal)
 
     def _fault(self, node: yaml.Node, key: str, expected: str, found: str, hint: str = "") -> None:
         self._faults.append(self._make(node, None).fault(key, expected, found, hint))

@@ -113,18 +113,18 @@ def _id(key: bytes) -> bytes:
     return hashlib.sha256(b"tcbox key id\0" + key).digest()[:_ID]
 
 
-def load_or_make(path: Path) -> Sealer:
+def load_or_make(path: Path, *, durable: bool = True) -> Sealer:
     """The sealer of a key file, which is made, with mode 0600, when it is not there.
 
     The file holds a key a line in base64: the first seals, the others are older ones that still open. To change the
-    key, put a new line on top.
+    key, put a new line on top. Unless it is to be `durable`, the file is not waited for until it is on the disk.
 
     Raises SealError when the file cannot be read or written, or holds something else.
     """
     try:
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
-        text = _make(path)
+        text = _make(path, durable=durable)
     except (OSError, UnicodeDecodeError) as error:
         raise SealError(
             f"the key file {path} cannot be read ({error}): give the user that runs tcbox the right to read it, or restore it from a backup"
@@ -154,7 +154,7 @@ def _decode(line: str, place: str, number: int) -> bytes:
     raise SealError(f"line {number} of {place} is no key: a key is {KEY_BYTES} bytes in base64, 44 characters; restore it from a backup")
 
 
-def _make(path: Path) -> str:
+def _make(path: Path, *, durable: bool) -> str:
     """Write a new key under a name of its own, then give it the file's name unless another process was faster."""
     text = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n"
     try:
@@ -164,9 +164,12 @@ def _make(path: Path) -> str:
         try:
             with os.fdopen(fd, "w", encoding="ascii") as file:
                 file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             _name(temporary, path)
+            if durable:
+                _sync_folder(path.parent)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -186,8 +189,11 @@ def _name(temporary: Path, path: Path) -> None:
     except OSError:  # a file system without hard links
         if not path.exists():
             os.rename(temporary, path)
+
+
+def _sync_folder(path: Path) -> None:
     if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
         finally:

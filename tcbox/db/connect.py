@@ -10,12 +10,17 @@ from tcbox.clock import Clock
 from tcbox.db.interface import Database
 
 
-def connect(url: str, *, clock: Clock) -> Database:
+def connect(url: str, *, clock: Clock, durable: bool = True) -> Database:
     """The database at a URL, not yet started.
 
     `sqlite:///absolute/path`, `sqlite://:memory:`, or `postgresql://user:password@host:port/name` with the options
-    `schema` (the schema that holds the tables, made when it is missing) and `pool` (connections at most, 10) beside
-    those of libpq. Raises TcboxError when it has another form.
+    `schema` (the schema that holds the tables, made when it is missing), `pool` (connections at most, 10) and `lost_after`
+    (seconds of silence after which a connection counts as lost, 10) beside those of libpq. Raises TcboxError when it has another form.
+
+    Args:
+        durable: whether what was answered must outlast a crash of the machine; SQLite then waits for the disk at each commit,
+            and else does all its work on the event loop's thread. What was answered outlasts the end of the process in
+            any case. PostgreSQL does as its server is set.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
@@ -25,7 +30,7 @@ def connect(url: str, *, clock: Clock) -> Database:
             return SqliteDatabase(None, clock)
         if not rest.startswith("/"):
             raise errors.TcboxError(f"the database {url!r} has no absolute path: write three slashes, like sqlite:///srv/tcbox/tcbox.db")
-        return SqliteDatabase(Path(unquote(rest)), clock)
+        return SqliteDatabase(Path(unquote(rest)), clock, durable=durable)
     if scheme in ("postgresql", "postgres") and urlsplit(url).path.strip("/"):
         return _postgres(url, clock)
     shown = urlsplit(url)._replace(netloc="…").geturl() if "@" in url else url

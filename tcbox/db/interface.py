@@ -91,11 +91,14 @@ class Database(Protocol):
         """Finish the transactions under way and close; may be called twice."""
         ...
 
-    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False) -> T:
+    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False, queued: bool = False) -> T:
         """Run `fn` in one transaction: all of its changes are kept, or, when it raises, none.
 
         `fn` must await nothing but its transaction, and must change nothing outside it, for it may run more than once.
         `bulk` says that it takes long (more than some 10 ms): other callers then wait, but the event loop does not.
+        `queued` says that its last statement changes a row that many others change at the same time, and that it needs no common
+        view of what the statements before it read: then it waits for its turn at that row, where otherwise it may have to run
+        again. What it publishes must not follow from what it waited for, since its messages have their place by then.
         """
         ...
 

@@ -167,7 +167,6 @@ def _query(service: str, name: str, texts: dict[str, _Statement]) -> Query:
     if not description:
         raise QueryError(f"{first.file}: {name} has no description: say in `-- ` lines below its header what it does")
     names = text.parameters(sqlite.sql)
-    names += tuple(extra for extra in text.parameters(postgres.sql) if extra not in names)
-    if set(names) != set(text.parameters(sqlite.sql)) or set(names) != set(text.parameters(postgres.sql)):
+    if postgres is not sqlite and set(names) != set(text.parameters(postgres.sql)):
         raise QueryError(f"{first.file}: {name} takes other parameters on SQLite than on PostgreSQL: give both the same")
     return Query(f"{service}.{name}", description, sqlite.sql, text.numbered(postgres.sql, names), names)

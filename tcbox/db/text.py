@@ -54,5 +54,7 @@ def parameters(sql: str) -> tuple[str, ...]:
 
 def numbered(sql: str, names: tuple[str, ...], sign: str = "$") -> str:
     """The text with `$1`, `$2`, … for the `:name` parameters, by their place in `names`."""
+    if not names:
+        return sql
     places = {name: f"{sign}{number}" for number, name in enumerate(names, 1)}
     return in_code(sql, lambda code: _PARAMETER.sub(lambda match: places[match[1]], code))

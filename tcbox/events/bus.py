@@ -23,6 +23,7 @@ from tcbox import clock as clocks
 from tcbox import db, errors, log
 from tcbox.events.event import Event, Handler
 from tcbox.events.exchanges import Exchange
+from tcbox.events.handing import hand_over
 from tcbox.events.lease import Lease, LeaseLost
 from tcbox.events.subscription import Far, Subscription
 from tcbox.events.tail import BATCH, PUBLISHED, Tail, sql
@@ -129,15 +130,15 @@ class Bus:
 
     async def removed(self) -> int:
         """The id of the newest message that was removed, 0 when none was."""
-        return int(await self._db.value(sql.get_removed) or 0)
+        return await self._number(sql.get_removed) or 0
 
     async def first_id(self) -> int:
         """The id of the oldest message that is kept, 0 when none is."""
-        return int(await self._db.value(sql.first_event) or 0)
+        return await self._number(sql.first_event) or 0
 
     async def last_id(self) -> int:
         """The id of the newest message that can be read, 0 before the first."""
-        return int(await self._db.value(sql.last_event) or 0)
+        return await self._number(sql.last_event) or 0
 
     async def subscribe(
         self, name: str, bindings: Iterable[Binding], handler: Handler, *, durable: bool = True, prepare: Callable[[], Awaitable[object]] | None = None
@@ -184,8 +185,12 @@ class Bus:
         subscription.position = subscription.saved = newest
 
     async def _position(self, subscription: Subscription) -> int | None:
-        stored = await self._db.value(sql.get_position, name=subscription.name) if subscription.durable else None
-        return None if stored is None else int(stored)
+        return await self._number(sql.get_position, name=subscription.name) if subscription.durable else None
+
+    async def _number(self, query: db.Query, **params: str) -> int | None:
+        """The one number that a look-up gives, or None."""
+        row = await self._db.point(query, **params)
+        return None if row is None or row[0] is None else int(row[0])
 
     async def rebind(self, subscription: Subscription, bindings: Iterable[Binding]) -> None:
         """Change which messages a subscription gets, from the one on that follows the one it is handling."""
@@ -295,7 +300,7 @@ class Bus:
                 taken = 0
                 for row in rows:
                     if subscription.takes(row):
-                        await self._hand_over(subscription, _event(row))
+                        await hand_over(subscription.handler, _event(row), name=subscription.name, clock=self._clock, log=self._log)
                         subscription.position = row["id"]
                         taken += 1
                 subscription.position = rows[-1]["id"]
@@ -303,17 +308,6 @@ class Bus:
                 if subscription.durable and (taken or unsaved >= BATCH):
                     await self._save(subscription)
                     unsaved = 0
-
-    async def _hand_over(self, subscription: Subscription, event: Event) -> None:
-        pause = 1.0
-        while True:
-            try:
-                await subscription.handler(event)
-                return
-            except Exception:
-                self._log.exception("subscriber %s failed on event %s of %s; trying again in %.0f s", subscription.name, event.id, event.exchange, pause)
-                await self._clock.sleep(pause * clocks.SECOND)
-                pause = min(pause * 2, 60.0)
 
     async def _save(self, subscription: Subscription) -> None:
         position, lease = subscription.position, subscription.lease

@@ -50,6 +50,7 @@ class Lease:
     async def acquire(self) -> None:
         """Wait until it is ours."""
         now = asyncio.get_running_loop().time
+        self.other = ""
         last, since = ("", 0), now()
         while True:
             row = await self._db.one(sql.get_lease, name=self.name)

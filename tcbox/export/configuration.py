@@ -30,6 +30,13 @@ def service(template: Template, name: str) -> dict[str, Any]:
     return {**PLACE, **found}
 
 
+def reaching(document: dict[str, Any], urls: Mapping[str, str]) -> dict[str, Any]:
+    """A service's document with where it finds the others, for each whose address it does not say itself."""
+    serve = document.get("serve", {})
+    found = {**urls, **serve.get("urls", {})}
+    return {**document, "serve": {**serve, "urls": found}} if found else document
+
+
 def migration(template: Template) -> dict[str, Any]:
     """What a migration reads, as a document."""
     return _tree(template, needs.MIGRATION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -17,6 +17,9 @@ from tcbox.export.references import References
 
 CONFIGURATION = "/etc/tcbox/tcbox.yml"
 """Where a process finds its settings."""
+
+Inside = Callable[[Export, str], str]
+"""The URL at which a target has a service's processes answer each other."""
 
 _PORTS = {"http": 80, "https": 443, "amqp": 5672, "amqps": 5671, "postgres": 5432, "postgresql": 5432, "s3": 443}
 
@@ -108,7 +111,7 @@ class Worker:
 
     def command(self, root_url: str) -> list[str]:
         """How it is started."""
-        return ["worker", "run", "--kind", "builtin", "--worker-group", "tcbox", "--root-url", root_url]
+        return ["worker", "run", "--kind", "builtin", "--root-url", root_url]
 
 
 @dataclass(frozen=True)
@@ -154,22 +157,27 @@ def enabled(settings: Settings) -> list[str]:
     return [name for name in needs.names() if getattr(getattr(settings.services, needs.package(name)), "enabled", True)]
 
 
-def make(template: Template) -> Plan:
-    """The plan of an export."""
+def make(template: Template, inside: Inside | None = None) -> Plan:
+    """The plan of an export.
+
+    Args:
+        inside: where services find each other, unless the settings say it; None for at the root URL.
+    """
     settings = template.settings
     root_url = settings.root_url.rstrip("/")
     on = enabled(settings)
     front = next((name for name in needs.FRONT if name in on), on[0])
-    services = tuple(_service(template, name, front) for name in on)
-    inside = settings.workers.builtin.enabled and settings.services.queue.enabled
-    worker = Worker(settings.export.version or tcbox.__version__, (_port(root_url) or 443,)) if inside else None
+    urls = {} if inside is None or settings.serve.services_url else {name: inside(settings.export, name) for name in on}
+    services = tuple(_service(template, name, front, urls) for name in on)
+    works = settings.workers.builtin.enabled and settings.services.queue.enabled
+    worker = Worker(settings.export.version or tcbox.__version__, (_port(root_url) or 443,)) if works else None
     return Plan(
         root_url=root_url, host=urlsplit(root_url).hostname or "", export=settings.export, drain=math.ceil(settings.shutdown.drain_seconds),
         services=services, worker=worker, template=template,
     )  # fmt: skip
 
 
-def _service(template: Template, name: str, front: str) -> Service:
+def _service(template: Template, name: str, front: str, urls: Mapping[str, str]) -> Service:
     settings = template.settings
     document, migration = configuration.service(template, name), configuration.migration(template)
     said = list(configuration.texts(document))
@@ -177,7 +185,7 @@ def _service(template: Template, name: str, front: str) -> Service:
     return Service(
         name=name,
         version=own.version or settings.export.version or tcbox.__version__,
-        settings=configuration.written(document),
+        settings=configuration.written(configuration.reaching(document, urls)),
         migration=configuration.written(migration),
         refers=references.gathered(said, needs.identity(name)),
         migration_refers=references.gathered(configuration.texts(migration)),

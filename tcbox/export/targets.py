@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tcbox.export import disclosed, yamltext
+from tcbox.config.export import Export
+from tcbox.export import configuration, disclosed, yamltext
 from tcbox.export.disclosed import Source
-from tcbox.export.plan import Plan
+from tcbox.export.plan import Inside, Plan
 from tcbox.export.tree import Tree
 
 
@@ -20,12 +21,24 @@ class Target:
         secrets: the secrets in clear, in the form that `takes` says.
         takes: to where they are piped.
         then: what to do with the tree.
+        inside: where its services find each other; None for at the root URL.
     """
 
     tree: Callable[[Plan], Tree]
     secrets: Callable[[Plan, Source], str]
     takes: str
     then: str
+    inside: Inside | None = None
+
+
+def _kubernetes_inside(export: Export, service: str) -> str:
+    from tcbox.export.kubernetes.names import Names
+
+    return f"http://{Names(export.name, export.namespace).of(service)}"
+
+
+def _compose_inside(_: Export, service: str) -> str:
+    return f"http://{service}:{configuration.PORT}"
 
 
 def _kubernetes(plan: Plan) -> Tree:
@@ -80,7 +93,7 @@ def _helm_secrets(plan: Plan, source: Source) -> str:
 
 
 TARGETS = {
-    "k8s": Target(_kubernetes, _kubernetes_secrets, "kubectl apply -f -", "kubectl apply -k {out}"),
-    "compose": Target(_compose, _compose_secrets, "{out}/.env", "docker compose --project-directory {out} up -d --wait"),
+    "k8s": Target(_kubernetes, _kubernetes_secrets, "kubectl apply -f -", "kubectl apply -k {out}", _kubernetes_inside),
+    "compose": Target(_compose, _compose_secrets, "{out}/.env", "docker compose --project-directory {out} up -d --wait", _compose_inside),
     "helm-values": Target(_helm, _helm_secrets, "a shell", "envsubst <{out}/values.yaml | helm upgrade --install taskcluster CHART --values -"),
 }

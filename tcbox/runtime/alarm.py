@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 
 from tcbox import clock as clocks
@@ -55,3 +56,24 @@ class Alarm:
         finally:
             timer.cancel()
             called.cancel()
+
+
+class SharedAlarm(Alarm):
+    """An alarm whose loop may run in another process, which is told as well.
+
+    Args:
+        tell: has the others `hear` a text.
+    """
+
+    def __init__(self, clock: clocks.Clock, tell: Callable[[str], None]) -> None:
+        super().__init__(clock)
+        self._tell = tell
+
+    def no_later_than(self, time: int) -> None:
+        """Something is due at a time, in ms since the epoch: a loop, here or elsewhere, is to look then, or before."""
+        super().no_later_than(time)
+        self._tell(str(time))
+
+    def hear(self, text: str | None) -> None:
+        """Another process told this; None when something that it told may have been lost."""
+        super().no_later_than(int(text or 0))

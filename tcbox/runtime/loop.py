@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tcbox import clock as clocks
-from tcbox import log
+from tcbox import errors, log
 
 FIRST_PAUSE = clocks.SECOND
 LONGEST_PAUSE = clocks.MINUTE
+LONGEST_WAIT = 5 * clocks.SECOND
+"""The longest pause after failures for want of a server that is away, such as the database: when it is back, work is waiting."""
 PATIENCE = 3
 """Failures in a row after which the service counts as degraded."""
 SETTLED = clocks.MINUTE
@@ -76,6 +78,7 @@ class Loop:
         self._within = False
         self._took: int | None = None
         self._error: str | None = None
+        self._waits = False  # whether it failed since a server is away
         self._told = False
 
     def start(self) -> None:
@@ -167,7 +170,7 @@ class Loop:
         return self.interval_ms is None and self._within and self._began is not None and now - self._began >= SETTLED
 
     def _back_off(self) -> int:
-        return min(LONGEST_PAUSE, FIRST_PAUSE << min(max(self.in_a_row - 1, 0), 16))
+        return min(LONGEST_WAIT if self._waits else LONGEST_PAUSE, FIRST_PAUSE << min(max(self.in_a_row - 1, 0), 16))
 
     def _succeeded(self) -> None:
         self.runs += 1
@@ -180,7 +183,7 @@ class Loop:
             self.in_a_row, self._told = 0, False
         self.failures += 1
         self.in_a_row += 1
-        self._error = f"{type(error).__name__}: {error}"
+        self._error, self._waits = f"{type(error).__name__}: {error}", isinstance(error, errors.Unavailable)
         fields = {"loop": self.name, "failures": self.in_a_row, "retry_ms": self._back_off()}
         self._log.error("the loop failed and will be tried again", extra=fields, exc_info=error)
         if self.degraded and not self._told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -16,10 +17,12 @@ from tcbox import clock as clocks
 from tcbox import config as configs
 from tcbox import credentials as creds
 from tcbox import errors, ids
-from tcbox.box import Box
+from tcbox.box import Box, seeding
 from tcbox.client.local import Local
 from tcbox.config.instance import Instance
 from tcbox.scopes import ScopeSet
+from tcbox.state import sources
+from tcbox.state.tokens import Tokens
 from tcbox.testing.recorder import Events
 from tcbox.testing.thread import background
 
@@ -39,20 +42,23 @@ class NotReached(AssertionError):
 
 
 @contextlib.contextmanager
-def start(*, folder: Path | None = None, workers: Iterable[str] = (), config: str | Mapping[str, Any] | None = None) -> Iterator[Taskcluster]:
+def start(
+    *, folder: Path | None = None, workers: Iterable[str] = (), config: str | Mapping[str, Any] | None = None, seed: str | Path | None = None,
+) -> Iterator[Taskcluster]:  # fmt: skip
     """A running instance, until the end of the block; nothing of it is left then.
 
     Args:
         folder: where its data is; a temporary one when not given. What it holds is removed at the end.
         workers: the workers inside that run: "builtin", "host", "docker".
         config: settings as in `tcbox.yml`, as text or as a dict.
+        seed: a file of `tcbox state export`, or the root URL of an instance, that it begins with.
 
-    Raises TcboxError when it cannot start, with every mistake in the settings.
+    Raises TcboxError when it cannot start, with every mistake in the settings or in the seed.
     """
     with contextlib.ExitStack() as stack:
         place = folder if folder is not None else Path(tempfile.mkdtemp(prefix="tcbox-"))
         stack.callback(shutil.rmtree, place / "data" if folder is not None else place, ignore_errors=True)
-        settings = _settings(place, tuple(workers), config)
+        settings = _settings(place, tuple(workers), config, seed)
         instance = Instance(settings.data)
         instance.create()
         clock = clocks.VirtualClock()
@@ -69,11 +75,11 @@ async def _started(settings: configs.Settings, folder: Instance, clock: clocks.V
     return box
 
 
-def _settings(place: Path, workers: tuple[str, ...], given: str | Mapping[str, Any] | None) -> configs.Settings:
+def _settings(place: Path, workers: tuple[str, ...], given: str | Mapping[str, Any] | None, seed: str | Path | None) -> configs.Settings:
     unknown = [kind for kind in workers if kind not in KINDS]
     if unknown:
         raise errors.TcboxError(f"there is no worker {', '.join(unknown)}; the workers inside are {', '.join(KINDS)}")
-    overrides: dict[str, Any] = {"port": 0, "data": place / "data"}
+    overrides: dict[str, Any] = {"port": 0, "data": place / "data", "seed": None if seed is None else str(seed)}
     overrides |= {f"workers.{kind}.enabled": kind in workers for kind in KINDS}
     path = None
     if given is not None:
@@ -179,6 +185,14 @@ class Taskcluster:
         finally:
             self._credentials, self._scopes = before
 
+    def seed(self, source: str | Path) -> dict[str, str]:
+        """Put in a file of `tcbox state export`, or the state of an instance at a root URL; the access tokens of new clients by id.
+
+        Hooks' schedules and worker pools' minimum capacities stay off. Raises TcboxError with all that cannot be put in.
+        """
+        made: dict[str, str] = self._run(_seeded(self._box, str(source)))
+        return made
+
     # -- tasks
 
     def definition(self, **changes: Any) -> dict[str, Any]:
@@ -271,6 +285,17 @@ class Taskcluster:
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return background().run(work)
+
+
+async def _seeded(box: Box, source: str) -> dict[str, str]:
+    assert box.shared is not None
+    found = await sources.read(source, sources.from_environment(source, os.environ))
+    tokens = Tokens(None)
+    plan, left = await seeding.put(box.shared, found.state, tokens)
+    passed = [*found.left_out, *left, *seeding.left_out(plan)]
+    if passed:
+        raise errors.TcboxError(f"of {source} all is put in but:\n" + "\n".join(f"  {each}" for each in passed))
+    return tokens.made
 
 
 async def _events(box: Box, after: int) -> list[Any]:

@@ -13,8 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from tcbox.testing.instance import Taskcluster
 
-MARKER = """taskcluster(workers=(), config=None): what the instance of the fixture `taskcluster` has: the workers inside it \
-("builtin", "host", "docker"; none when not given), and a configuration as in tcbox.yml, as text or as a dict."""
+MARKER = """taskcluster(workers=(), config=None, seed=None): what the instance of the fixture `taskcluster` has: the workers inside it \
+("builtin", "host", "docker"; none when not given), and a configuration as in tcbox.yml, as text or as a dict, and a file of 'tcbox state \
+export' that it begins with."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

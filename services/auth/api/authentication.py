@@ -24,7 +24,7 @@ class AuthenticationMethods:
     """Checks signatures: for other services, and for those who try out a client."""
 
     def __init__(self, known: Directory, clock: clocks.Clock) -> None:
-        self._authenticate = known.authenticate
+        self._known = known
         self._clock = clock
 
     @api.post(
@@ -41,9 +41,8 @@ class AuthenticationMethods:
         service must compare it with the body that it got.
         """
         sent = call.payload
-        identity = self._authenticate(
-            SignedRequest(sent["method"], sent["resource"], sent["host"], sent["port"], sent.get("authorization"), sent.get("sourceIp", ""))
-        )
+        asked = SignedRequest(sent["method"], sent["resource"], sent["host"], sent["port"], sent.get("authorization"), sent.get("sourceIp", ""))
+        identity = await self._known.authenticate_anew(asked)
         if type(identity) is Failure:
             return {"status": "auth-failed", "message": identity.message}
         assert type(identity) is Success

@@ -11,6 +11,7 @@ from tcbox import blobs, errors
 from tcbox import clock as clocks
 from tcbox.api.call import Call, Redirect, Reply
 from tcbox.services.object.declarations import NoMatchingBackend, NoMatchingMethod, api
+from tcbox.services.object.here import Here
 from tcbox.services.object.model import Object
 from tcbox.services.object.store import Store
 
@@ -33,9 +34,10 @@ class Cdn:
 class Downloads:
     """Download objects, or read about them."""
 
-    def __init__(self, *, store: Store, blobs: blobs.Blobs, clock: clocks.Clock, cdns: Sequence[Cdn] = ()) -> None:
+    def __init__(self, *, store: Store, blobs: blobs.Blobs, here: Here, clock: clocks.Clock, cdns: Sequence[Cdn] = ()) -> None:
         self._store = store
         self._blobs = blobs
+        self._here = here
         self._clock = clock
         self._cdns = cdns
 
@@ -54,8 +56,7 @@ class Downloads:
         answers 406 when there is none. `getUrl` gives a URL for a short time together with the object's hashes, which
         the caller must check; `simple` gives just a URL.
         """
-        found = await self._finished(name)
-        self._here(found)
+        found = await self._reachable(name)
         accepted = call.payload["acceptDownloadMethods"]
         method = next((method for method in METHODS if method in accepted), None)
         if method is None:
@@ -89,8 +90,7 @@ class Downloads:
         Redirects to the bytes of an object, for browsers, curl and the like; with a bewit in the URL where the object
         is not public. `startDownload` is the better way for programs, as it gives hashes to check.
         """
-        found = await self._finished(name)
-        self._here(found)
+        found = await self._reachable(name)
         for cdn in self._cdns:
             if cdn.pattern.search(name):
                 return Redirect(cdn.base_url + name)
@@ -102,9 +102,11 @@ class Downloads:
             raise errors.ResourceNotFound('Object "{name}" not found: it was not uploaded, its upload is not finished, or it has expired.', name=name)
         return found
 
-    def _here(self, found: Object) -> None:
-        if found.backend != self._blobs.backend:
+    async def _reachable(self, name: str) -> Object:
+        found = await self._finished(name)
+        if not await self._here.has(found.name, found.backend, found.blob):
             raise NoMatchingBackend(
                 "The backend for this object is no longer defined: the bytes of {name} are in {backend}, and this instance uses {here}.",
-                name=found.name, backend=found.backend, here=self._blobs.backend,
+                name=found.name, backend=found.backend, here=self._here.name,
             )  # fmt: skip
+        return found

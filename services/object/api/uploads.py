@@ -15,6 +15,7 @@ from tcbox.api.call import Call
 from tcbox.blobs import hashing
 from tcbox.services.object import model
 from tcbox.services.object.declarations import NoMatchingBackend, api
+from tcbox.services.object.here import Here
 from tcbox.services.object.model import Object
 from tcbox.services.object.store import Store
 
@@ -29,9 +30,10 @@ _SPACE = re.compile(r"\s+")
 class Uploads:
     """Begin and finish uploads."""
 
-    def __init__(self, *, store: Store, blobs: blobs.Blobs, clock: clocks.Clock) -> None:
+    def __init__(self, *, store: Store, blobs: blobs.Blobs, here: Here, clock: clocks.Clock) -> None:
         self._store = store
         self._blobs = blobs
+        self._here = here
         self._clock = clock
         self._finishing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -119,7 +121,7 @@ class Uploads:
         return {}
 
     async def _finish(self, upload: Object, project_id: str, upload_id: str, hashes: Mapping[str, str]) -> None:
-        if upload.backend != self._blobs.backend:
+        if not await self._here.has(upload.name, upload.backend, upload.blob):
             raise NoMatchingBackend(
                 "The backend for this object is no longer defined: the bytes of {name} are to go to {backend}.", name=upload.name, backend=upload.backend
             )

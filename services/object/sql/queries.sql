@@ -13,8 +13,12 @@ SELECT name, project_id, backend, location, upload_id, expires, hashes, removed 
 SELECT name, project_id, backend, location, upload_id, expires, hashes, removed FROM object_objects WHERE name = :name
 
 -- name: renew_upload
--- Keep the hashes that are known of an upload under way, and give it more time.
-UPDATE object_objects SET hashes = :hashes, upload_expires = :upload_expires WHERE name = :name
+-- Keep the hashes that are known of an upload under way, where its bytes are to go now, and give it more time.
+UPDATE object_objects SET hashes = :hashes, backend = :backend, upload_expires = :upload_expires WHERE name = :name
+
+-- name: move_object
+-- Note that an object's bytes have been copied to another place, unless that has been noted already.
+UPDATE object_objects SET backend = :target WHERE name = :name AND backend = :source
 
 -- name: finish_upload
 -- Make an upload an object that can be downloaded.

@@ -8,9 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from tcbox.cli.checkup.finding import Finding, Patient, ok, wrong
+
+if TYPE_CHECKING:
+    from tcbox.db.migrations import Applied
 
 _PATIENCE = 20.0
 _LONG_LOG = 64 << 20
@@ -61,9 +65,7 @@ def _file(path: Path, patient: Patient) -> Iterator[Finding]:
     if faults:
         yield wrong("database", f"{path} is damaged: {'; '.join(faults[:3])}; {restore}", f"sqlite3 {path} .recover | sqlite3 recovered.db")
         return
-    newer = _newer(applied, path)
-    if newer:
-        yield wrong("schema", newer)
+    yield from _schema(applied, path)
     yield ok("database", f"{path}, {path.stat().st_size / (1 << 20):.1f} MiB{'' if faults is not None else ', too large to be checked whole in 20 s'}")
     yield from _log(path, patient)
 
@@ -82,24 +84,30 @@ def _faults(connection: sqlite3.Connection) -> list[str] | None:
         connection.set_progress_handler(None, 0)
 
 
-def _applied(connection: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
+def _applied(connection: sqlite3.Connection) -> list[Applied]:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tcbox_migrations'").fetchone():
         return []
-    return connection.execute("SELECT service, number, name, checksum FROM tcbox_migrations").fetchall()
+    from tcbox.db.sqlite import schema
+
+    return schema.recorded(connection)
 
 
-def _newer(applied: list[tuple[str, int, str, str]], path: Path) -> str:
-    """Why this program cannot use a schema; empty when it can."""
+def _schema(applied: list[Applied], path: Path) -> Iterator[Finding]:
+    """Whether this program can use the schema, and what of it is newer."""
     from tcbox.box import services
     from tcbox.db.errors import MigrationError
-    from tcbox.db.migrations import Applied, plan
+    from tcbox.db.migrations import ahead, plan
     from tcbox.events import bus
 
+    known = [bus.migrations, *map(services.migrations, services.NAMES)]
     try:
-        plan([bus.migrations, *map(services.migrations, services.NAMES)], [Applied(*row) for row in applied], "sqlite", str(path))
+        plan(known, applied, "sqlite", str(path))
     except MigrationError as error:
-        return str(error)
-    return ""
+        yield wrong("schema", str(error))
+    else:
+        newer = ahead(known, applied)
+        if newer:
+            yield ok("schema", f"newer than this release, which can live with it: {', '.join(map(str, newer))}")
 
 
 def _log(path: Path, patient: Patient) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from tcbox.db.postgres.statements import Runner
 from tcbox.db.postgres.transaction import PostgresTx
 from tcbox.db.queries import Query
 from tcbox.db.stats import Stats
+from tcbox.runtime import silence
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -33,10 +34,13 @@ ATTEMPTS = 8
 # themselves: those that come anew wait meanwhile, so that nobody is overtaken for ever.
 QUEUE_FROM, ALONE_FROM = 3, 5
 CONNECT_SECONDS, PING_SECONDS = 10.0, 5.0
+_LOST_AFTER = "SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {}; SET tcp_keepalives_count = {}; SET tcp_user_timeout = {}"
 
 
 class PostgresDatabase:
-    """PostgreSQL: transactions at isolation level REPEATABLE READ, run again when two get in each other's way."""
+    """PostgreSQL: transactions at isolation level REPEATABLE READ, run again when two get in each other's way; READ COMMITTED where
+    they are to wait for each other instead.
+    """
 
     engine = "postgres"
     shared = True
@@ -68,7 +72,7 @@ class PostgresDatabase:
                 timeout=CONNECT_SECONDS,
                 statement_cache_size=1024,
                 server_settings=settings,
-                init=_prepare,
+                init=self._prepare,
                 reset=_leave_as_it_is,
             )
         try:
@@ -106,12 +110,12 @@ class PostgresDatabase:
         except TimeoutError:
             pool.terminate()
 
-    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False) -> T:
+    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False, queued: bool = False) -> T:
         """Run `fn` in one transaction; see the protocol. `bulk` makes no difference here."""
         async with self._use() as pool:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    result, callbacks = await self._attempt(pool, fn, _lock(attempt))
+                    result, callbacks = await self._attempt(pool, fn, _begin(attempt, queued=queued))
                 except failures.RETRIED as error:
                     if attempt == ATTEMPTS:
                         raise errors.Unavailable(f"other transactions got in the way of this one {ATTEMPTS} times ({error}): try again") from error
@@ -156,7 +160,27 @@ class PostgresDatabase:
             await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def _listening(self) -> asyncpg.Connection:
-        return await asyncpg.connect(self._address.dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "tcbox listening"})
+        connection = await asyncpg.connect(self._address.dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "tcbox listening"})
+        try:
+            await self._watched(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        """Make a new connection of the pool ready; sums of integers come as Python integers then, as they do from SQLite."""
+        await self._watched(connection)
+        await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text")
+
+    async def _watched(self, connection: asyncpg.Connection) -> None:
+        """Have both sides let go of a connection when the other one is silent, so that no dead session keeps a lock.
+
+        Source: PostgreSQL's documentation of `tcp_keepalives_idle` and `tcp_user_timeout`, which sockets of the same machine ignore.
+        """
+        seconds = self._address.lost_after
+        silence.watch(connection._transport.get_extra_info("socket"), seconds)  # noqa: SLF001 - the driver has no other way to its socket
+        await connection.execute(_LOST_AFTER.format(*silence.timing(seconds), silence.PROBES, seconds * 1000))
 
     async def ping(self) -> None:
         """Return when the server answers, within some seconds."""
@@ -164,13 +188,13 @@ class PostgresDatabase:
             async with asyncio.timeout(PING_SECONDS), self._connection() as connection:
                 await connection.execute("SELECT 1")
 
-    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], lock: str) -> tuple[T, list[Callable[[], None]]]:
+    async def _attempt(self, pool: asyncpg.Pool, fn: Callable[[Tx], Awaitable[T]], begin: str) -> tuple[T, list[Callable[[], None]]]:
         place = self._address.place
         async with self._acquired(pool) as connection:
             tx = PostgresTx(self._runner(connection), self._clock.now())
             try:
-                with failures.translated("begin", place):  # one round trip; LOCK takes no snapshot, so what is read then is of after its turn came
-                    await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE tcbox_migrations IN {lock} MODE")
+                with failures.translated("begin", place):
+                    await connection.execute(begin)
                 result = await fn(tx)
                 if tx.failure is not None:
                     raise tx.failure
@@ -214,19 +238,20 @@ class PostgresDatabase:
             yield connection
         finally:
             try:
-                await pool.release(connection)
+                await pool.release(connection, timeout=CONNECT_SECONDS)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 log.get("db").debug("a connection to %s was lost; the pool opens another", self._address.place)
+
+
+def _begin(attempt: int, *, queued: bool) -> str:
+    """How an attempt begins, in one round trip; LOCK takes no snapshot, so what is read then is of after its turn came."""
+    level = "READ COMMITTED" if queued else "REPEATABLE READ"
+    return f"BEGIN ISOLATION LEVEL {level}; LOCK TABLE tcbox_migrations IN {_lock(attempt)} MODE"
 
 
 def _lock(attempt: int) -> str:
     """In which mode an attempt locks: shared by all at first, then one at a time among those that queue, then alone."""
     return "ROW SHARE" if attempt < QUEUE_FROM else "SHARE ROW EXCLUSIVE" if attempt < ALONE_FROM else "EXCLUSIVE"
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
-    """Sums of integers come as Python integers, as they do from SQLite."""
-    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=_number, format="text")
 
 
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:

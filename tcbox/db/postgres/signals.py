@@ -31,6 +31,9 @@ _MOST = 7000  # bytes of one payload
 class Signals:
     """Sends and receives.
 
+    Attributes:
+        heard: set while what others say is heard.
+
     Args:
         channel: what the processes of one instance have in common.
         send: runs `SELECT pg_notify($1, $2)` with these arguments.
@@ -45,6 +48,7 @@ class Signals:
         self._listeners: defaultdict[str, list[Listener]] = defaultdict(list)
         self._waiting: defaultdict[str, set[str]] = defaultdict(set)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.heard = asyncio.Event()
         self._log = log.get("db")
 
     def signal(self, topic: str, text: str) -> None:
@@ -102,8 +106,10 @@ class Signals:
             await connection.add_listener(self._channel, self._heard)
             for topic in list(self._listeners):
                 self._tell(topic, None)  # what was said while nobody listened
+            self.heard.set()
             await lost.wait()
         finally:
+            self.heard.clear()
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 connection.terminate()
 

@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tcbox import errors
 from tcbox.clock import Clock
 from tcbox.db.errors import DatabaseError
 from tcbox.db.interface import Listener, Row, Tx
 from tcbox.db.migrations import Migrations
 from tcbox.db.queries import Query
-from tcbox.db.sqlite import failures, schema, statements, wal
+from tcbox.db.sqlite import failures, schema, statements, template, wal
 from tcbox.db.sqlite.lock import FileLock
 from tcbox.db.sqlite.readers import Readers
 from tcbox.db.sqlite.statements import Runner
@@ -28,28 +27,30 @@ _COMMON = ("foreign_keys = ON", "temp_store = MEMORY")
 _WRITER = (
     f"page_size = {wal.PAGE}",
     "journal_mode = WAL",
-    "synchronous = FULL",
     "busy_timeout = 0",
-    "wal_autocheckpoint = 0",
     f"journal_size_limit = {64 * wal.MIB}",
     "cache_size = -16384",
 )
+_DURABLE = ("synchronous = FULL", "wal_autocheckpoint = 0")
+_FLEETING = ("synchronous = OFF",)  # and SQLite's own checkpoints, which then wait for nothing
 _READER = ("busy_timeout = 5000", "query_only = ON", "wal_autocheckpoint = 0")
 
 
 class SqliteDatabase:
     """SQLite: one writer with group commit, look-ups by key on the event loop's thread, longer reads in others.
 
-    `path` None keeps everything in memory, on one connection.
+    `path` None keeps everything in memory, on one connection. Unless it is `durable`, nothing waits for the disk, and no thread
+    of its own is begun.
     """
 
     engine = "sqlite"
     shared = False
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
+    def __init__(self, path: Path | None, clock: Clock, *, durable: bool = True) -> None:
         self.stats = Stats()
         self.path = path
         self._clock = clock
+        self._durable = durable
         self._place = "the database in memory" if path is None else str(path)
         self._lock = FileLock(path) if path else None
         self._stack = contextlib.AsyncExitStack()
@@ -84,11 +85,11 @@ class SqliteDatabase:
         stack, self._stack = self._stack, contextlib.AsyncExitStack()
         await stack.aclose()
 
-    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False) -> T:
-        """Run `fn` in one transaction; see the protocol."""
+    async def transaction(self, fn: Callable[[Tx], Awaitable[T]], *, bulk: bool = False, queued: bool = False) -> T:
+        """Run `fn` in one transaction; see the protocol. `queued` makes no difference: one runs at a time."""
         writer = self._writer
         if writer is None:
-            raise self._closed()
+            raise failures.closed(self._place)
         result: T = await writer.submit(fn, bulk=bulk)
         return result
 
@@ -96,7 +97,7 @@ class SqliteDatabase:
         """The first row of a look-up by key, read here and now."""
         runner = self._points
         if runner is None:
-            raise self._closed()
+            raise failures.closed(self._place)
         row: Row | None = runner.run(query, params, statements.first)
         return row
 
@@ -115,7 +116,7 @@ class SqliteDatabase:
         if self._readers is not None:
             return await self._readers.all(query, params)
         if self._points is None:
-            raise self._closed()
+            raise failures.closed(self._place)
         return list(self._points.run(query, params, statements.every))
 
     def signal(self, topic: str, text: str, /) -> None:
@@ -128,7 +129,7 @@ class SqliteDatabase:
     async def ping(self) -> None:
         """Return when the database answers."""
         if self._points is None:
-            raise self._closed()
+            raise failures.closed(self._place)
         try:
             self._points.connection.execute("SELECT 1 FROM tcbox_migrations LIMIT 1").fetchone()
         except sqlite3.Error as error:
@@ -136,11 +137,8 @@ class SqliteDatabase:
 
     def _running(self) -> Writer:
         if self._writer is None:
-            raise self._closed()
+            raise failures.closed(self._place)
         return self._writer
-
-    def _closed(self) -> errors.Unavailable:
-        return errors.Unavailable(f"{self._place} is not open: tcbox is starting or stopping; try again")
 
     async def _open(self, stack: contextlib.AsyncExitStack, migrations: Sequence[Migrations]) -> None:
         now = self._clock.now()
@@ -155,22 +153,27 @@ class SqliteDatabase:
         _make_folder(self.path.parent)
         self._lock.acquire()
         stack.callback(self._lock.release)
-        log = wal.WriteAheadLog(self.path, lambda: self._connect(("busy_timeout = 0", "synchronous = FULL")))
-        stack.callback(log.release)
+        log = readers = None
+        if self._durable:
+            log = wal.WriteAheadLog(self.path, lambda: self._connect(("busy_timeout = 0", "synchronous = FULL")))
+            stack.callback(log.release)
         connection = await asyncio.to_thread(self._open_writer, migrations, now)
         stack.callback(connection.close)
         points = self._connect((*_COMMON, *_READER, "cache_size = -8192"))
         stack.callback(points.close)
-        log.start()
-        stack.callback(log.close)
-        readers = Readers(self.path, self.stats, (*_COMMON, *_READER, "cache_size = -4096"))
-        stack.push_async_callback(readers.close)
+        if log is not None:
+            log.start()
+            stack.callback(log.close)
+            readers = Readers(lambda: self._connect((*_COMMON, *_READER, "cache_size = -4096")), self.stats, self._place)
+            stack.push_async_callback(readers.close)
         writer = Writer(Runner(connection, self.stats, self._place), self._clock, log)
         stack.push_async_callback(writer.close)
         self._points, self._readers, self._writer = Runner(points, self.stats, self._place), readers, writer
 
     def _open_writer(self, migrations: Sequence[Migrations], now: int) -> sqlite3.Connection:
-        connection = self._connect((*_WRITER, *_COMMON))
+        if not self._durable and self.path is not None and not self.path.exists():
+            template.write(self.path, migrations, now, self._place)
+        connection = self._connect((*(_DURABLE if self._durable else _FLEETING), *_WRITER, *_COMMON))
         try:
             schema.migrate(connection, migrations, now, self._place)
         except BaseException:

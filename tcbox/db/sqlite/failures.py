@@ -22,6 +22,11 @@ def fatal(error: BaseException | None) -> bool:
     return code(error) & 0xFF in _FATAL
 
 
+def closed(place: str) -> errors.Unavailable:
+    """The refusal of whatever is asked of the database at `place` before it is open or after it was closed."""
+    return errors.Unavailable(f"{place} is not open: tcbox is starting or stopping; try again")
+
+
 def translated(error: Exception, what: Query | str, place: str) -> errors.ApiError:
     """The error that a caller sees, for a statement or for a step such as `commit`, on the database at `place`."""
     name = what if isinstance(what, str) else what.name

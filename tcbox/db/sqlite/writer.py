@@ -3,7 +3,8 @@
 Transactions that are asked for while a commit is under way wait for its end, and then run together between one BEGIN
 IMMEDIATE and one COMMIT, and one that fails is undone alone. Their functions run on the event loop's thread, at the end of
 the loop's turn: a statement is some 5 µs, less than a hop to another thread and back. Only the COMMIT, which waits for
-the disk, runs in the writer's thread, where it holds up nobody. Callers are answered when it has returned.
+the disk, runs in the writer's thread, where it holds up nobody. Callers are answered when it has returned. The thread
+begins with the first step that it is needed for.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Job:
 class Writer:
     """Runs transactions on one connection, in batches.
 
-    Without a log (`wal` None), that is in memory, it commits on the event loop's thread too, for that waits for nothing.
+    Without a log to be tended (`wal` None), that is in memory or where nothing is waited for until it is on the disk, all of it
+    runs on the event loop's thread.
     """
 
     def __init__(self, runner: Runner, clock: Clock, wal: WriteAheadLog | None) -> None:
@@ -83,8 +85,7 @@ class Writer:
         self._careful = False
         self._idle: asyncio.Future[None] | None = None
         self._steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="tcbox-sqlite-writer", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def submit(self, fn: TxFunction, *, bulk: bool = False) -> asyncio.Future[Any]:
         """The future outcome of a transaction."""
@@ -129,8 +130,9 @@ class Writer:
         while self._busy:
             self._idle = self._loop.create_future()
             await self._idle
-        self._steps.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
+        if self._thread is not None:
+            self._steps.put(None)
+            await self._loop.run_in_executor(None, self._thread.join)
 
     # One turn: begin, run what waits, commit, answer.
 
@@ -306,8 +308,11 @@ class Writer:
     def _off_loop(self, step: Step) -> None:
         if self._wal is None:
             step()
-        else:
-            self._steps.put(step)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="tcbox-sqlite-writer", daemon=True)
+            self._thread.start()
+        self._steps.put(step)
 
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:

@@ -81,9 +81,9 @@ class Link:
             self._log.warning("%s: %s (%s); trying again until it works", self.address.place, why, self.purpose)
         self.why = why
 
-    async def pause(self) -> None:
-        """Wait before the next attempt, longer after each failure."""
-        await asyncio.sleep(min(LONGEST_PAUSE, self._first_pause * 2 ** min(max(0, self._failures - 1), 10)) * (0.75 + random.random() / 2))
+    async def pause(self, *, longest: float = LONGEST_PAUSE) -> None:
+        """Wait before the next attempt, longer after each failure, up to so many seconds."""
+        await asyncio.sleep(min(longest, self._first_pause * 2 ** min(max(0, self._failures - 1), 10)) * (0.75 + random.random() / 2))
 
 
 async def until_lost(connection: AbstractConnection) -> None:

@@ -19,6 +19,7 @@ from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.events.amqp.link import Link, together, until_lost, words
 from tcbox.events.event import Event, Handler
+from tcbox.events.handing import hand_over
 from tcbox.events.tail import sql
 from tcbox.events.topics import Binding
 
@@ -241,23 +242,12 @@ class Queues:
             if event is None:
                 self._log.warning("a message of %s is passed over: its body is no JSON", message.exchange, extra={"queue": queue.name})
             else:
-                await self._hand_over(queue, event)
+                await hand_over(queue.handler, event, name=queue.name, clock=self._clock, log=self._log)
             assert message.delivery_tag is not None
             with contextlib.suppress(Exception):  # on a channel that has gone meanwhile, where it is delivered again
                 await message.channel.basic_ack(message.delivery_tag)
         finally:
             queue.handling.discard(task)
-
-    async def _hand_over(self, queue: Queue, event: Event) -> None:
-        pause = 1.0
-        while True:
-            try:
-                await queue.handler(event)
-                return
-            except Exception:
-                self._log.exception("subscriber %s failed on an event of %s; trying again in %.0f s", queue.name, event.exchange, pause)
-                await self._clock.sleep(pause * clocks.SECOND)
-                pause = min(pause * 2, 60.0)
 
     def _event(self, message: DeliveredMessage) -> Event | None:
         try:

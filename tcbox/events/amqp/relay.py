@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from tcbox import db, log
-from tcbox.events.amqp.link import Link, together, until_lost
+from tcbox import db, errors, log
+from tcbox.events.amqp.link import LONGEST_PAUSE, Link, together, until_lost
 from tcbox.events.bus import Bus
 from tcbox.events.lease import Lease, LeaseLost
 from tcbox.events.tail import sql
@@ -35,6 +35,7 @@ _WINDOW = 200  # messages under way at once
 _STALLED = 30.0  # seconds without a confirmation after which the server counts as stalled
 _GIVE_UP = 300.0  # seconds for which a message that the server refuses is sent again
 _FLUSH = 5.0  # seconds for the rest to be sent at the end
+_LOOK = 2.0  # seconds at most between two looks whether the database is there again
 _MEASURE = 5.0  # seconds between two looks at how many messages wait
 
 
@@ -104,6 +105,8 @@ class Relay:
             if self._sent_at is not None and asyncio.get_running_loop().time() - self._sent_at > _STALLED:
                 return f"{self.link.address.place} confirms nothing for {_STALLED:.0f} s: it may be short of memory or disk space; {self._shown()}"
             return None
+        if self.lease.other:  # what was in the way of this process matters no more
+            return None
         return f"{self.link.address.place}: {self.link.why}; {self._shown()}" if self.link.why else None
 
     def _shown(self) -> str:
@@ -113,19 +116,23 @@ class Relay:
     async def run(self) -> None:
         """Publish for as long as the instance runs, whatever becomes of server and database."""
         while True:
+            longest = LONGEST_PAUSE
             try:
                 await self.lease.acquire()
                 async with self.link.connection() as connection:
                     await together(self._publish_all(connection), self.lease.keep(), until_lost(connection))
             except LeaseLost:
                 self._log.info("another process publishes the events now")
+            except errors.Unavailable as error:  # the database's, and not the server's, who would be spared by long pauses
+                self.link.has_failed(error)
+                longest = _LOOK
             except Exception as error:
                 self.link.has_failed(error)
             finally:
                 self._sent_at = None
                 with contextlib.suppress(Exception):  # a lease that cannot be given back runs out
                     await self.lease.release()
-            await self.link.pause()
+            await self.link.pause(longest=longest)
 
     async def _measure(self) -> None:
         while True:

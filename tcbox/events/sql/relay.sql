@@ -16,6 +16,16 @@ UPDATE events_leases SET beat = beat + 1 WHERE name = :name AND holder = :holder
 -- Give a lease back.
 UPDATE events_leases SET holder = '' WHERE name = :name AND holder = :holder
 
+-- name: take_turn
+-- Take the turn at something, unless it was taken lately, give or take what clocks differ.
+INSERT INTO events_leases (name, holder, beat) VALUES (:name, :holder, :now)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, beat = excluded.beat
+WHERE events_leases.beat <= :lately OR events_leases.beat > :ahead
+
+-- name: give_back_turn
+-- Let another have a turn that came to nothing.
+UPDATE events_leases SET beat = 0 WHERE name = :name AND holder = :holder
+
 -- name: begin_position
 -- Give a new durable subscriber its first position; one that has a position keeps it.
 INSERT INTO events_positions (name, position) VALUES (:name, :position)

@@ -1,3 +1,4 @@
+-- needs: 0001
 -- What was done once and is not to be done again, such as making the roles that a new instance begins with.
 CREATE TABLE auth_marks (
     name TEXT PRIMARY KEY

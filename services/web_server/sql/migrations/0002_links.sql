@@ -1,3 +1,4 @@
+-- needs: 0001
 -- Links that sign the owner in, once, each as the SHA-256 of what it has behind its #.
 CREATE TABLE web_server_links (
   number INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,3 +1,4 @@
+-- needs: 0001
 CREATE TABLE events_leases (
   name TEXT PRIMARY KEY,
   holder TEXT NOT NULL,
