@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 
 from tcbox import clock as clocks
-from tcbox import db
+from tcbox import db, log, runtime
 from tcbox.services.queue import replies, store, transitions
 from tcbox.services.queue.alarms import Alarms
 from tcbox.services.queue.changes import Changes
@@ -29,6 +30,7 @@ class _Scopes(msgspec.Struct):
 
 
 _scopes = msgspec.json.Decoder(_Scopes).decode
+_log = log.get("queue")
 
 
 class Claiming:
@@ -112,21 +114,43 @@ class Claiming:
     async def _claim(self, task_queue_id: str, worker_group: str, worker_id: str, count: int) -> list[Claimed] | None:
         """What a worker claims now; None when it is in quarantine."""
         worker = {"task_queue_id": task_queue_id, "worker_group": worker_group, "worker_id": worker_id}
+        taken: list[Claimed] = []
 
         async def claim(tx: db.Tx) -> list[Claimed] | None:
+            taken.clear()
             rows = await tx.all(sql.next_pending, **worker, now=tx.now, limit=count)
             if not rows and (await tx.value(sql.get_quarantine, **worker) or 0) > tx.now:
                 return None
-            claimed = []
             for row in rows:
                 task = store.task(row)
                 change = transitions.claim(task.status, task.status.last_run_id, tx.now, tx.now + self.claim_timeout, (worker_group, worker_id))
                 if change is not None:
                     await self._changes.apply(tx, task, change)
-                    claimed.append((change.after, row["definition"]))
-            return claimed
+                    taken.append((change.after, row["definition"]))
+            return taken
 
-        claimed = await self._db.transaction(claim)
+        try:
+            claimed = await self._db.transaction(claim)
+        except asyncio.CancelledError:
+            if taken:
+                await runtime.shielded(self._give_back([status for status, _ in taken], worker_group, worker_id))
+            raise
         if claimed:
             self._alarms.claims.no_later_than(self._clock.now() + self.claim_timeout)
         return claimed
+
+    async def _give_back(self, claimed: list[Status], worker_group: str, worker_id: str) -> None:
+        """Make the tasks pending again that a worker was given, if their claim was kept, when it had gone already."""
+
+        async def give_back(tx: db.Tx) -> None:
+            for status in claimed:
+                row = await tx.one(sql.lock_task, task_id=status.task_id)
+                task = store.task(row) if row is not None else None
+                if task is None or task.status.runs[-1] != status.runs[-1]:
+                    continue
+                change = transitions.give_back(task.status, status.last_run_id, tx.now)
+                if change is not None:
+                    await self._changes.apply(tx, task, change)
+
+        await self._db.transaction(give_back)
+        _log.info("a worker went away when it was given work", extra={"workerGroup": worker_group, "workerId": worker_id, "runs": len(claimed)})

@@ -123,6 +123,18 @@ def expire_claim(task: Status, now: int) -> Change | None:
     return Change(task, structs.replace(task, state="exception", runs=runs), announcements)
 
 
+def give_back(task: Status, run_id: int, now: int) -> Change | None:
+    """The worker that was given the run never learned of it: a new run follows, which does not count as a retry."""
+    if _last(task, run_id, "running") is None:
+        return None
+    said = (Announcement("exception", run_id, worker=True),)
+    runs = _ended(task, now, "exception", "worker-shutdown")
+    if len(runs) >= MAX_RUNS:
+        return Change(task, structs.replace(task, state="exception", runs=runs), said)
+    after = _with_pending(task, runs, "retry", now, retries_left=min(task.retries_left, MAX_RUNS - len(runs) - 1))
+    return Change(task, after, (*said, Announcement("pending", after.last_run_id)))
+
+
 def cancel(task: Status, now: int) -> Change | None:
     """The task ends as an exception, by someone's wish."""
     return _abort(task, now, "canceled", worker=True)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
 from tcbox import errors
-from tcbox.api import head as heads
 from tcbox.api import refusals, wire
 from tcbox.api.connection import KEEP_ALIVE, Connection, Work
 from tcbox.api.dispatch import Dispatcher
@@ -23,9 +21,10 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.web_protocol import RequestHandler
 
+    from tcbox.api.handed import Handed
+
 Mounted = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
 _SWEEP = 5.0
-_WATCH = 1.0  # seconds between two looks whether a patient caller is still there, on aiohttp's side
 
 
 class CannotListen(errors.TcboxError):
@@ -52,7 +51,7 @@ class Front:
         self._clock = clock
         self._mounts: list[tuple[str, Mounted]] = []
         self._server: asyncio.Server | None = None
-        self._aiohttp: web.Server | None = None
+        self._aiohttp: Handed | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
     def mount(self, prefix: str, handler: Mounted) -> None:
@@ -129,14 +128,14 @@ class Front:
 
     def take_over(self) -> RequestHandler:
         """A new aiohttp protocol for a connection that leaves the short path."""
-        if self._aiohttp is None:
-            from aiohttp import web
+        return self._handed()()
 
-            self._aiohttp = web.Server(
-                self._mounted, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=10, max_line_size=heads.MAX_HEAD, max_field_size=heads.MAX_HEAD,
-                auto_decompress=False,  # what is mounted gets bodies as they were sent
-            )  # fmt: skip
-        return self._aiohttp()
+    def _handed(self) -> Handed:
+        if self._aiohttp is None:
+            from tcbox.api.handed import Handed
+
+            self._aiohttp = Handed(self._mounted, self, KEEP_ALIVE)
+        return self._aiohttp
 
     def refuse(self, request: wire.Request, error: errors.ApiError) -> wire.Answer:
         """The answer to a request that reaches no method."""
@@ -166,47 +165,9 @@ class Front:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         if path.startswith("/api/"):
-            return await self._slow(request)
+            return await self._handed().answer(request)
         body = refusals.body(errors.ResourceNotFound("There is nothing at {path}.", path=path), request.method, {}, None, self._clock.now())
         return web.Response(status=404, body=wire.encode(body), headers={"Content-Type": wire.JSON})
-
-    async def _slow(self, request: web.BaseRequest) -> web.StreamResponse:
-        """An API call on a connection that aiohttp has: the same answer, by the longer way."""
-        from aiohttp import web
-
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in _decoded(request):
-            size += len(chunk)
-            if size > wire.MAX_BODY:
-                break
-            chunks.append(chunk)
-        headers = wire.fold(request.headers.items())
-        request_id = wire.clean_request_id(headers.get("x-request-id")) or wire.new_request_id()
-        asked = wire.Request(request.method, request.raw_path, headers, b"".join(chunks), request.remote or "", request_id)
-        if size > wire.MAX_BODY:
-            answer = self.refuse(asked, errors.InputTooLarge())
-        else:
-            work = self.start(asked)
-            answer = work if isinstance(work, wire.Answer) else await self._finish(work, request)
-        own = {**wire.COMMON_HEADERS, "X-Request-Id": request_id, **(answer.headers or {})}
-        if answer.status != 204 and "content-type" not in own:
-            own["Content-Type"] = wire.JSON
-        response = web.Response(status=answer.status, body=answer.body, headers=own)
-        if size > wire.MAX_BODY:
-            response.force_close()
-        return response
-
-    async def _finish(self, work: Work, request: web.BaseRequest) -> wire.Answer:
-        """The answer; patient work is given up when its caller goes away, other work goes on to its end."""
-        task = asyncio.get_running_loop().create_task(work.coroutine)
-        self.running.add(task)
-        task.add_done_callback(self.running.discard)
-        while work.patient and not task.done():
-            await asyncio.wait((task,), timeout=_WATCH)
-            if request.transport is None or request.transport.is_closing():
-                task.cancel()
-        return await asyncio.shield(task)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -214,21 +175,6 @@ class Front:
         for connection in list(self.connections):
             connection.sweep(now)
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
-
-
-async def _decoded(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    """The chunks of a body, a gzip or deflate coding taken off, never many bytes more than a body may have."""
-    if request.headers.get("Content-Encoding", "").lower() not in ("gzip", "x-gzip", "deflate"):
-        async for chunk in request.content.iter_any():
-            yield chunk
-        return
-    decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)
-    async for chunk in request.content.iter_any():
-        try:
-            yield decoder.decompress(chunk, wire.MAX_BODY + 1)
-        except zlib.error:
-            yield b"\x00"  # which no parser takes for JSON
-            return
 
 
 def _why(host: str, port: int, error: OSError) -> str:

@@ -1,5 +1,6 @@
 """What an instance stands on while it runs: parts that start and stop in order, guarded loops, health, metrics."""
 
+from tcbox.runtime.ending import shielded
 from tcbox.runtime.exposed import expose
 from tcbox.runtime.health import Health
 from tcbox.runtime.loop import Loop, LoopStatus
@@ -13,4 +14,5 @@ from tcbox.runtime.supervisor import Supervisor
 __all__ = [
     "Counter", "Factory", "Gauge", "Health", "Histogram", "Lifecycle", "Loop", "LoopSpec", "LoopStatus", "Loops",
     "OrderError", "Registry", "Service", "StartFailed", "Supervisor", "expose",
+    "shielded",
 ]  # fmt: skip

@@ -396,8 +396,10 @@ def test_a_worker_is_seen(queue, worker):
     wait(queue, task_id, "completed", worker=worker)
     provisioner, _, kind = QUEUE.partition("/")
     assert QUEUE in [each["taskQueueId"] for each in queue.listTaskQueues()["taskQueues"]]
-    seen = queue.getWorker(provisioner, kind, worker.group, worker.worker_id)
-    assert {"taskId": task_id, "runId": 0} in seen["recentTasks"]
+    until = time.monotonic() + 20
+    while {"taskId": task_id, "runId": 0} not in queue.getWorker(provisioner, kind, worker.group, worker.worker_id)["recentTasks"]:
+        assert time.monotonic() < until, "the worker's last task is not listed"  # another process of the queue tells a moment later
+        time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("proven")

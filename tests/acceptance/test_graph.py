@@ -72,6 +72,7 @@ async def resolved(queue, ids, seconds=300):
     return statuses
 
 
+@pytest.mark.contract
 @pytest.mark.docker
 async def test_a_graph_of_200_tasks_runs_to_its_end(make_box):
     """Every task of a graph over both worker kinds ends as it should, and each artifact comes back byte for byte."""

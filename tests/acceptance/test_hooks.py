@@ -63,7 +63,7 @@ class Calls:
 
     def log(self, task_id: str) -> str:
         """The log of a task that has completed."""
-        until(lambda: self.queue.status(task_id)["status"]["state"] not in ("unscheduled", "pending", "running"), shared.CLAIMS + 60)
+        until(lambda: self.queue.status(task_id)["status"]["state"] not in ("unscheduled", "pending", "running"))
         status = self.queue.status(task_id)["status"]
         assert status["state"] == "completed", status
         url = self.queue.buildUrl("getLatestArtifact", task_id, "public/logs/live.log")

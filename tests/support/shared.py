@@ -28,10 +28,10 @@ from tests.support.hosts import Place
 
 WANTED = os.environ.get("TCBOX_TEST_CLUSTER", "") not in ("", "0")
 _COUNTS = {"queue": 3}
-CLAIMS = 215
+_CLAIMS = 215
 """Seconds that a claim lasts: generic-worker renews it three minutes before its end, which is waited for."""
 _CONFIG = f"""
-  queue: {{claim_timeout: {CLAIMS}}}
+  queue: {{claim_timeout: {_CLAIMS}}}
 """
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
+
+import pytest
 
 from tcbox import clock as clocks
 from tcbox import db, ids
@@ -169,6 +172,33 @@ async def test_a_caller_who_leaves_passes_its_turn_on(queue: Queue) -> None:
     gone.cancel()
     [claim] = await asyncio.wait_for(stays, 15)
     assert claim["workerId"] == "stays"
+
+
+async def test_a_caller_who_leaves_while_it_is_given_a_task_gives_it_back(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that is kept when its worker has gone already is undone at once, whether or not the task may be retried."""
+    task_id = await queue.create(retries=0)
+    gone = asyncio.create_task(queue.claim(workerId="gone"))
+    kept = queue.database.transaction
+
+    async def leave(fn: Any, **options: Any) -> Any:
+        async def claimed(tx: db.Tx) -> Any:
+            result = await fn(tx)
+            if result and not gone.done():
+                asyncio.get_running_loop().call_soon(gone.cancel)
+            return result
+
+        return await kept(claimed, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue.database, "transaction", leave)
+        await asyncio.wait((gone,), timeout=15)
+    assert gone.cancelled()
+    [claim] = await asyncio.wait_for(queue.claim(workerId="stays"), 15)
+    assert (claim["status"]["taskId"], claim["workerId"]) == (task_id, "stays")
+    *given_back, run = claim["status"]["runs"]
+    if given_back or queue.database.engine == "sqlite":  # PostgreSQL may have been told in time not to keep it
+        assert [(each["workerId"], each["reasonResolved"], run["reasonCreated"]) for each in given_back] == [("gone", "worker-shutdown", "retry")]
+    assert claim["status"]["retriesLeft"] == 0
 
 
 async def test_tasks_that_another_process_made_pending_are_found(queue: Queue) -> None:

@@ -17,7 +17,7 @@ RETRIES = {"retry", "task-retry"}
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["schedule", "rerun", "claim", "reclaim", "completed", "failed", "exception", "expire", "cancel", "deadline", "priority"]),
+        st.sampled_from(["schedule", "rerun", "claim", "reclaim", "completed", "failed", "exception", "expire", "give back", "cancel", "deadline", "priority"]),
         st.integers(0, 40 * 60_000),
         st.sampled_from(REASONS),
         st.integers(-1, 3),
@@ -61,6 +61,8 @@ def act(status: Status, step: tuple[str, int, str, int], now: int, retries: int)
             return transitions.resolve(status, run_id, now, kind, reason)
         case "expire":
             return transitions.expire_claim(status, now)
+        case "give back":
+            return transitions.give_back(status, run_id, now)
         case "cancel":
             return transitions.cancel(status, now)
         case "deadline":
