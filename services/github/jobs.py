@@ -18,6 +18,7 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.db import DatabaseError
+from tcbox.runtime.alarm import Alarm
 from tcbox.services.github.hub import Limited, Refused
 from tcbox.services.github.store import sql
 
@@ -82,7 +83,7 @@ class Jobs:
         self._clock = clock
         self._handlers = handlers
         self._workers: dict[int, set[asyncio.Task[None]]] = {}
-        self._called = asyncio.Event()
+        self._alarm = Alarm(clock, database, _ADDED)
         self._draining = False
         self._unlisten: Callable[[], None] = lambda: None
         self._faults: dict[int, tuple[str, int]] = {}
@@ -99,13 +100,13 @@ class Jobs:
         async def add(tx: db.Tx) -> None:
             text = msgspec.json.encode(job.payload).decode()
             await tx.execute(sql.add_job, kind=job.kind, key=job.key, lane=job.lane, installation_id=job.installation_id, payload=text, event=event, now=tx.now)
-            tx.after_commit(self._call)
+            tx.after_commit(self._alarm.now)
 
         await self._db.transaction(add)
 
     async def turn(self) -> None:
         """See that all work that is due is done by somebody; then sleep until there may be more."""
-        self._called.clear()
+        self._alarm.reset()
         now = self._clock.now()
         soonest, after = now + POLL, -1
         while (row := await self._db.one(sql.next_installation, after=after)) is not None:
@@ -114,16 +115,12 @@ class Jobs:
                 self._employ(after)
             else:
                 soonest = min(soonest, int(row["due"]))
-        await self._sleep(soonest - now)
-
-    def _call(self) -> None:
-        self._called.set()
-        self._db.signal(_ADDED, "")
+        await self._alarm.sleep(soonest)
 
     async def start(self) -> None:
         """Begin, maybe anew."""
         self._draining = False
-        self._unlisten = self._db.listen(_ADDED, lambda _: self._called.set())
+        self._unlisten = self._alarm.hear()
 
     async def stop(self) -> None:
         """Begin nothing more, and have others take on what is under way."""
@@ -243,12 +240,3 @@ class Jobs:
             await tx.execute(sql.put_off_installation, installation_id=installation_id, until=until)
 
         await self._db.transaction(wait)
-
-    async def _sleep(self, milliseconds: int) -> None:
-        timer = asyncio.ensure_future(self._clock.sleep(milliseconds))
-        called = asyncio.ensure_future(self._called.wait())
-        try:
-            await asyncio.wait((timer, called), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            called.cancel()

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from tcbox import clock as clocks
 from tcbox import db, log
-from tcbox.runtime.alarm import Alarm, SharedAlarm
+from tcbox.runtime.alarm import Alarm
 from tcbox.services.hooks import cron, firing, model
 from tcbox.services.hooks.firing import Firings
 from tcbox.services.hooks.model import Hook
@@ -42,13 +42,13 @@ class Loops:
         self._db = database
         self._clock = clock
         self._firings = firings
-        self.times = SharedAlarm(clock, lambda time: database.signal(_TIMES, time))
-        self.waiting = SharedAlarm(clock, lambda time: database.signal(_FIRINGS, time))
+        self.times = Alarm(clock, database, _TIMES)
+        self.waiting = Alarm(clock, database, _FIRINGS)
 
     def start(self, stack: AsyncExitStack) -> None:
         """Hear what other processes have made due."""
-        stack.callback(self._db.listen(_TIMES, self.times.hear))
-        stack.callback(self._db.listen(_FIRINGS, self.waiting.hear))
+        stack.callback(self.times.hear())
+        stack.callback(self.waiting.hear())
 
     async def schedule(self) -> None:
         """Have hooks fire whose time has come."""

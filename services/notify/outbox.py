@@ -17,8 +17,8 @@ from tcbox import clock as clocks
 from tcbox import db, errors, log
 from tcbox.events import Bus
 from tcbox.runtime import LoopSpec
+from tcbox.runtime.alarm import Alarm
 from tcbox.services.notify import model
-from tcbox.services.notify.bell import Bell
 from tcbox.services.notify.channels import Channel, Refused, Rejected, Undelivered, Unreachable
 from tcbox.services.notify.events import notification as exchange
 from tcbox.services.notify.meter import Meter, Trouble, Troubles
@@ -32,8 +32,8 @@ SECONDS = 50.0
 HOLD = 4 * clocks.MINUTE
 """For how long deliveries under way are kept from others; more than all of them may take."""
 LONGEST = 10 * clocks.SECOND
-_ACCEPTED = "notify.accepted"
-"""The topic of hints between processes: that there is something of a kind to deliver."""
+_ACCEPTED = "notify.accepted."
+"""The topic of hints between processes, followed by a kind: that there is something of it to deliver."""
 SWEEP = clocks.MINUTE
 
 
@@ -66,18 +66,14 @@ class Outbox:
         self._channels = {kind: channel for kind, channel in channels.items() if not isinstance(channel, Missing)}
         self._missing = {kind: missing for kind, missing in channels.items() if isinstance(missing, Missing)}
         self._told: set[str] = set()
-        self._bells = {kind: Bell(clock) for kind in self._channels}
+        self._alarms = {kind: Alarm(clock, database, _ACCEPTED + kind) for kind in self._channels}
         self.loops = [LoopSpec(f"deliver-{kind}", 0, functools.partial(self.deliver, kind)) for kind in self._channels]
         self.loops.append(LoopSpec("give-up", SWEEP, self.sweep))
 
     def start(self, stack: AsyncExitStack) -> None:
         """Hear what other processes have accepted."""
-        stack.callback(self._db.listen(_ACCEPTED, self._heard))
-
-    def _heard(self, told: str | None) -> None:
-        for kind, bell in self._bells.items():
-            if told in (None, kind):
-                bell.ring()
+        for alarm in self._alarms.values():
+            stack.callback(alarm.hear())
 
     async def send(self, notification: Notification) -> Outcome:
         """Send now, for a caller who waits; when it fails, nothing of it is kept.
@@ -124,9 +120,8 @@ class Outbox:
         outcomes = await self._db.transaction(take) if wanted else []
         for each, outcome in zip(wanted, outcomes, strict=True):
             self._count(each, outcome)
-            if outcome is Outcome.ACCEPTED and each.kind in self._bells:
-                self._bells[each.kind].ring()
-                self._db.signal(_ACCEPTED, each.kind)
+            if outcome is Outcome.ACCEPTED and each.kind in self._alarms:
+                self._alarms[each.kind].now()
 
     async def _accept(self, tx: db.Tx, notification: Notification, *, hold: int) -> Accepted:
         if notification.kind != model.PULSE:
@@ -158,15 +153,14 @@ class Outbox:
 
     async def deliver(self, kind: str) -> None:
         """One turn of a kind's loop: deliver all that is due, then sleep until more is."""
-        bell = self._bells[kind]
-        bell.hush()
+        alarm = self._alarms[kind]
+        alarm.reset()
         await self.deliver_due(kind)
         self._meter.wait(kind, await self._store.waiting(kind))
         due = await self._store.next_due(kind)
         trouble, now = self._troubles.of(kind), self._clock.now()
-        left = min(LONGEST, max((due or 0) - now, trouble.until - now)) if due is not None else LONGEST
-        if left > 0:
-            await bell.sleep(left)
+        latest = now + LONGEST
+        await alarm.sleep(latest if due is None else min(latest, max(due, trouble.until)))
 
     async def deliver_due(self, kind: str) -> None:
         """Deliver what is due of a kind, unless, or until, its server fails."""
@@ -222,8 +216,8 @@ class Outbox:
         self._meter.count(kind, "delivered")
         if self._troubles.works(kind):
             self._log.info("%s takes notifications again", self._channels[kind].server)
-            if kind in self._bells:
-                self._bells[kind].ring()
+            if kind in self._alarms:
+                self._alarms[kind].now()
         self._log.info("sent", extra={"kind": kind, "address": model.one_line(address), "attempts": delivery.attempts + 1})
 
     async def _failed(self, delivery: Delivery, fault: Undelivered) -> None:

@@ -32,8 +32,6 @@ from tcbox.services.queue.waiters import Waiters
 
 PENDING = "queue.pending"
 """The topic of signals between the queue's processes: the task queue of a task that waits for a worker."""
-RESOLVED = "queue.resolved"
-"""Another: that there are dependents to look after."""
 
 
 class Service:
@@ -84,7 +82,7 @@ class Service:
         self._watch_workers = watch_workers
         self.waiters = Waiters(clock, lambda task_queue_id: database.signal(PENDING, task_queue_id))
         self.sightings = Sightings(database, clock, frequency=worker_frequency)
-        self._alarms = alarms = Alarms(clock, lambda: database.signal(RESOLVED, ""))
+        self._alarms = alarms = Alarms(clock, database)
         changes = Changes(bus, self.waiters, alarms, expiration_delay=expiration_delay)
         creation = Creation(database, changes, alarms, self.sightings, deadline_delay=deadline_delay)
         credentials = RunCredentials(client_id, access_token, clock)
@@ -123,7 +121,7 @@ class Service:
             stack.push_async_callback(self._bus.unsubscribe, subscription)
         stack.push_async_callback(self.sightings.flush)
         stack.callback(self._database.listen(PENDING, self.waiters.hear))
-        stack.callback(self._database.listen(RESOLVED, lambda _: self._alarms.dependencies.now()))
+        stack.callback(self._alarms.dependencies.hear())
         self.waiters.draining = False
 
     def families(self) -> list[object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 
@@ -18,7 +17,7 @@ import yaml
 from tcbox.export import plan, tree
 from tcbox.export.kubernetes import secrets
 from tcbox.export.kubernetes.names import Names
-from tests.support import export
+from tests.support import export, ports
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,16 +25,10 @@ pytestmark = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.fixture
 def kubectl(tmp_path):
     """Run kubectl against an API server of the test's own."""
-    etcd, peers, api = free_port(), free_port(), free_port()
+    etcd, peers, api = ports.free(3)
     (tmp_path / "tokens.csv").write_text('token,admin,1,"system:masters"\n')
     subprocess.run(["openssl", "genrsa", "-out", tmp_path / "sa.key", "2048"], check=True, capture_output=True)
     user = {"name": "t", "user": {"token": "token"}}

@@ -20,7 +20,7 @@ import pytest
 import taskcluster
 import yaml
 
-from tests.support import clients, standins
+from tests.support import clients, ports, standins
 from tests.support.box import clean_env
 from tests.support.image import NEEDED, run
 
@@ -49,7 +49,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder, self.out, self.name = folder, folder / "host", f"tcbox-test-{os.urandom(4).hex()}"
         self.host = own_address()
-        self.port, self.s3 = free_ports(2)
+        self.port, self.s3 = ports.free(2, "0.0.0.0")
         self.root_url = f"http://{self.host}:{self.port}"
         self.root_token = secrets.token_hex(22)
         key = base64.b64encode(os.urandom(32)).decode()
@@ -96,14 +96,6 @@ def own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(("192.0.2.1", 9))
         return sock.getsockname()[0]
-
-
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in listeners]
-    for each in listeners:
-        each.close()
-    return ports
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import pages
+from tests.support import pages, ports
 from tests.support.box import clean_env
 from tests.support.image import NEEDED, ROOT, run
 
@@ -22,12 +21,6 @@ LARGEST = 160 * 1024**2
 """Bytes that the image may have beyond its base."""
 
 pytestmark = [*NEEDED]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def inspect(kind: str, name: str) -> dict:
@@ -78,7 +71,7 @@ def test_what_services_on_their_own_need_is_there(image):
 
 def test_the_page_on_tests_runs_it(image, tmp_path):
     """The script of docs/testing.md starts an instance in a container, connects from outside, and stops it."""
-    name, port = f"tcbox-test-{os.urandom(4).hex()}", str(free_port())
+    name, port = f"tcbox-test-{os.urandom(4).hex()}", str(ports.free()[0])
     script = pages.fence("docs/testing.md", "sh", "docker exec")
     for was, now in (
         ("--name taskcluster", f"--name {name}"),

@@ -18,8 +18,8 @@ import pytest
 import taskcluster
 
 from tcbox.box import identity
-from tests.support import definitions, postgres_server
-from tests.support.cluster import Replica, clean_env, free_port
+from tests.support import definitions, ports, postgres_server
+from tests.support.cluster import Replica, clean_env
 
 KEY = base64.b64encode(os.urandom(32)).decode()
 
@@ -240,7 +240,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Collector)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", ports.free()[0]), Collector)
     Collector.spans = []
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

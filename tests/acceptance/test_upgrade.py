@@ -17,8 +17,8 @@ import pytest
 import taskcluster
 
 from tests.acceptance.test_postgres import server  # noqa: F401
-from tests.support import releases
-from tests.support.cluster import Replica, clean_env, free_port
+from tests.support import ports, releases
+from tests.support.cluster import Replica, clean_env
 from tests.support.definitions import task
 
 OFF = "workers: {docker: {enabled: false}, host: {enabled: false}, builtin: {enabled: false}}\n"
@@ -147,7 +147,7 @@ def test_releases_side_by_side(server, tmp_path):
     home = releases.later(tmp_path, "0.9.0", GENTLE)
     token = os.urandom(20).hex()
     env = {
-        "TCBOX_ROOT_URL": f"http://127.0.0.1:{free_port()}",
+        "TCBOX_ROOT_URL": f"http://127.0.0.1:{ports.free()[0]}",
         "TCBOX_DATABASE": server.url("box") + "&pool=5",
         "TCBOX_BLOBS": f"file://{tmp_path}/blobs",
         "TCBOX_BLOBS_SHARED": "true",

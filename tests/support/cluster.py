@@ -32,10 +32,6 @@ def clean_env(**extra: str) -> dict[str, str]:
     return {**kept, **extra}
 
 
-def free_port() -> int:
-    return Place().free_port()
-
-
 class Replica:
     """One process of `tcbox serve`, which may be killed and started again at the same port."""
 

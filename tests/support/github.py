@@ -180,7 +180,7 @@ class World:
                         break
                     await asyncio.sleep(0.005)
                 assert subscription.position >= last, subscription.name
-            self.service.jobs._called.set()
+            self.service.jobs._alarm.now()
             before = await self.waiting()
             await self._turn()
             await self.service.jobs.idle()
@@ -191,15 +191,16 @@ class World:
     async def _turn(self) -> None:
         """One turn of the loop, without the sleep at its end."""
 
-        async def at_once(milliseconds: int) -> None:
+        async def at_once(until: int) -> None:
             return
 
         jobs = self.service.jobs
-        sleep, jobs._sleep = jobs._sleep, at_once  # type: ignore[method-assign]
+        alarm = jobs._alarm
+        sleep, alarm.sleep = alarm.sleep, at_once  # type: ignore[method-assign]
         try:
             await jobs.turn()
         finally:
-            jobs._sleep = sleep  # type: ignore[method-assign]
+            alarm.sleep = sleep  # type: ignore[method-assign]
 
     async def waiting(self) -> list[tuple[Any, ...]]:
         """The work that waits."""

@@ -13,7 +13,6 @@ import ctypes
 import functools
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from tests.support import ports
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,17 +35,13 @@ class Place:
     inside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
     def free_port(self) -> int:
-        with self.inside(), socket.socket() as sock:
-            sock.bind((self.address, 0))
-            return int(sock.getsockname()[1])
+        with self.inside():
+            return ports.free(1, self.address)[0]
 
     def may_have(self, port: int) -> bool:
         """Whether a port is free, and open to this user."""
-        with self.inside(), socket.socket() as sock, contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of one who ended a moment ago do not count
-            sock.bind((self.address, port))
-            return True
-        return False
+        with self.inside():
+            return ports.is_free(port, self.address)
 
 
 class Hosts:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from tests.support import ports
 
 SUPERUSER = "postgres"
 # What is safe for data is of no use here, and slow; a transaction of autovacuum would hold back events that a test reads at once.
@@ -30,7 +31,7 @@ class Server:
 
     def __init__(self, binaries: Path, settings: tuple[str, ...] = _FAST, *, address: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-pg-"))
-        self._place = f"{address}:{_free_port(address)}" if address else ""
+        self._place = f"{address}:{ports.free(1, address)[0]}" if address else ""
         self._account = _account()
         if self._account is not None:
             os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
@@ -133,12 +134,6 @@ def own(settings: tuple[str, ...] = _SAFE, *, address: str = "") -> Server:
     """
     binaries = _binaries()
     return Server(binaries, settings, address=address) if binaries else _missing()
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as sock:
-        sock.bind((address, 0))
-        return int(sock.getsockname()[1])
 
 
 def _missing() -> NoReturn:

@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+
+from tests.support import ports
 
 USER, PASSWORD = "tcbox", "s3cret-pa/ss"
 _URL_PASSWORD = "s3cret-pa%2Fss"
@@ -38,7 +39,7 @@ class Broker:
 
     def __init__(self, script: Path, address: str = "127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-mq-"))
-        self.port, self._names, self._distribution = _free_ports(3)
+        self.port, self._names, self._distribution = ports.free(3)
         self._script, self._address = script, address
         (self.folder / "rabbitmq.conf").write_text(_CONFIG.format(address=address, port=self.port, user=USER, password=PASSWORD))
         (self.folder / "enabled_plugins").write_text("[].\n")
@@ -115,14 +116,6 @@ class Broker:
         self._epmd.terminate()
         self._epmd.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _script() -> Path | None:

@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+
+from tests.support import ports
 
 KEY_ID, SECRET = "test", "test"
 _STARTING = 60.0
@@ -36,19 +37,27 @@ class Server:
 
     def __init__(self, program: Path, address: str = "127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-s3-"))
-        (self.folder / "data").mkdir()
         (self.folder / "identities.json").write_text(json.dumps(_IDENTITIES))
         (self.folder / "master.toml").write_text(_MASTER)
-        self._ports = ports = dict(zip(_PORTS, _free_ports(address, len(_PORTS)), strict=True))
-        self.endpoint = f"http://{address}:{ports['s3.port']}"
-        options = [*_SETTINGS, f"ip={address}", f"ip.bind={address}", *(f"{name}={port}" for name, port in ports.items())]
+        self._program, self._address = program, address
+        try:
+            self._launch()
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _launch(self) -> None:
+        (self.folder / "data").mkdir()
+        address, self._ports = self._address, dict(zip(_PORTS, ports.free(len(_PORTS), self._address), strict=True))
+        self.endpoint = f"http://{address}:{self._ports['s3.port']}"
+        options = [*_SETTINGS, f"ip={address}", f"ip.bind={address}", *(f"{name}={port}" for name, port in self._ports.items())]
         options += [f"dir={self.folder}/data", f"s3.config={self.folder}/identities.json"]
         options += [f"{part}.localSocket={self.folder}/{part}.sock" for part in ("filer", "s3")]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
-        with (self.folder / "log").open("ab") as log:
-            command = [program, "-logtostderr=true", "server", *(f"-{option}" for option in options)]
+        with (self.folder / "log").open("wb") as log:
+            command = [self._program, "-logtostderr=true", "server", *(f"-{option}" for option in options)]
             self._process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
-        self._wait()
 
     def client(self, **config: Any) -> Any:
         """Amazon's own client for it."""
@@ -59,7 +68,6 @@ class Server:
         while not self._stores():
             if time.monotonic() > until or self._process.poll() is not None:
                 log = (self.folder / "log").read_text()[-2000:]
-                self.stop()
                 raise RuntimeError(f"SeaweedFS did not start: {log}")
             time.sleep(0.1)
 
@@ -95,14 +103,6 @@ def connect(endpoint: str, **config: Any) -> Any:
 
     keys = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET}
     return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=Config(**config), **keys)
-
-
-def _free_ports(address: str, count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((address, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _program() -> Path | None:

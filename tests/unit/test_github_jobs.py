@@ -55,7 +55,7 @@ class Work:
         async def at_once(milliseconds: int) -> None:
             return
 
-        self.jobs._sleep = at_once
+        self.jobs._alarm.sleep = at_once
         await self.jobs.turn()
 
     async def settle(self) -> None:
