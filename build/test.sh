@@ -16,7 +16,7 @@ waits=$!
 trap 'kill $ahead 2>/dev/null || true; kill -INT $waits 2>/dev/null || true; wait $waits || true' EXIT
 # side by side: small ones one by one; those with whole instances by file, three at a time, for they wait for much
 $pytest tests/unit tests/contract -n 2
-$pytest tests/acceptance tests/scale -n 3 --dist loadfile --no-loadscope-reorder
+$pytest tests/acceptance tests/scale -n 3 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5
 # the contract again, against replicas of every service on PostgreSQL, RabbitMQ and SeaweedFS
 wait $waits || { cat $said; exit 1; }
 cat $said

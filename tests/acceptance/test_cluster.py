@@ -19,6 +19,7 @@ from tests.support import definitions, releases, s3_server
 from tests.support import load as loads
 from tests.support.cluster import Cluster, clean_env
 from tests.support.load import Load
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 NEXT = "99.0.0"
@@ -54,15 +55,6 @@ def workers(cluster):
         each.terminate()
     for each in running:
         each.wait(30)
-
-
-def until(ready, seconds=60.0):
-    """What a function gives as soon as that is something."""
-    end = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < end, "what was waited for did not come"
-        time.sleep(0.1)
-    return found
 
 
 def none_if_absent(call, *args):

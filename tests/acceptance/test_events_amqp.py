@@ -15,6 +15,7 @@ import taskcluster
 
 from tests.support import definitions, rabbitmq_server
 from tests.support.amqp import Listener
+from tests.support.waiting import until
 
 QUIET = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
 DEFINED = "exchange/taskcluster-queue/v1/task-defined"
@@ -225,13 +226,6 @@ def _bound(channel, exchange, key):
         return True
     except pika.exceptions.UnroutableError:
         return False
-
-
-def until(ready, seconds=30):
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.1)
 
 
 def test_a_missing_client_library_is_named(make_box, tmp_path):

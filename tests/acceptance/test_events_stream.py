@@ -19,7 +19,8 @@ import taskcluster
 from tests.acceptance.test_ui import chromium, sign_in_as_root  # noqa: F401
 from tests.support import definitions
 from tests.support.box import TCBOX
-from tests.support.events_stream import running, until
+from tests.support.events_stream import running
+from tests.support.waiting import until
 
 QUIET = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
 DEFINED = "exchange/taskcluster-queue/v1/task-defined"

@@ -13,6 +13,7 @@ import taskcluster
 from tcbox import clock as clocks
 from tests.support import shared
 from tests.support.box import Box
+from tests.support.waiting import until
 
 CONFIG = "workers:\n  docker: {enabled: false}\n"
 QUIET = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n  builtin: {enabled: false}\n"
@@ -29,17 +30,6 @@ def host(script: str, **changes) -> dict:
         "metadata": {"name": "a hook's", "description": "d", "owner": "o@example.com", "source": "https://example.com/"},
         **changes,
     }  # fmt: skip
-
-
-def until(what, seconds: float = 60):
-    """What `what` gives once it gives something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
 
 
 class Calls:

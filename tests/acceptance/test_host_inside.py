@@ -17,6 +17,7 @@ from tests.acceptance.test_host_worker import alive, marker
 from tests.acceptance.test_ui import chromium as chromium
 from tests.support import docker_images as images
 from tests.support.tasks import Tasks
+from tests.support.waiting import until
 
 SHELL = "private/generic-worker/shell.html"
 
@@ -32,15 +33,6 @@ def started(tasks: Tasks, payload: dict, **more) -> str:
     task_id = taskcluster.slugId()
     tasks.queue.createTask(task_id, definition(payload, **more))
     return task_id
-
-
-def until(what, seconds: float = 60):
-    """What a function gives once it gives something."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return found
 
 
 def names(tasks: Tasks, task_id: str) -> set[str]:

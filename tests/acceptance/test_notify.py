@@ -12,6 +12,7 @@ import taskcluster
 from tests.support import definitions, events_stream, proof, shared
 from tests.support.mail_server import PASSWORD
 from tests.support.messengers import BOT, CHANNEL, ENTRY, ROOM, TOKEN, Messengers
+from tests.support.waiting import until
 
 PUBLISHED = "exchange/taskcluster-notify/v1/notification"
 
@@ -20,13 +21,6 @@ PUBLISHED = "exchange/taskcluster-notify/v1/notification"
 def servers(tmp_path):
     with ExitStack() as stack:
         yield shared.shared().vendors.messengers.forget() if shared.WANTED else Messengers(stack, tmp_path)
-
-
-def eventually(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.05)
 
 
 def log_of(box):
@@ -57,7 +51,7 @@ def test_the_published_client(make_box, servers, request):
         assert (refused.value.status_code, refused.value.body["code"]) == (400, "DenylistedAddress")
         notify.deleteDenylistAddress(ENTRY)
         assert notify.listDenylist() == {"addresses": []}
-        eventually(published)
+        until(published)
     [(address, message)] = servers.mail.mails
     assert (address, message["Subject"], message["From"]) == ("me@example.com", "Hello", "Taskcluster <tc@example.com>")
     assert servers.mail.private == [True]
@@ -81,8 +75,8 @@ def test_the_routes_of_a_task(make_box, servers):
     extra = {"notify": {"email": {"subject": "${task.metadata.name} is ${status.state}"}, "matrixBody": "done ${taskId}"}}
     with events_stream.following(box.root_url, PUBLISHED) as published:
         taskcluster.Queue(box.options).createTask(task_id, definitions.host("true", routes=routes, extra=extra))
-        eventually(published)
-        eventually(lambda: servers.mail.mails and servers.matrix.rooms[ROOM] and len(servers.slack.posted[CHANNEL]) == 4)
+        until(published)
+        until(lambda: servers.mail.mails and servers.matrix.rooms[ROOM] and len(servers.slack.posted[CHANNEL]) == 4)
     [(address, message)] = servers.mail.mails
     assert (address, message["Subject"]) == ("me@example.com", "test is completed")
     assert f"{box.root_url}/tasks/{task_id}" in message.get_body(("plain",)).get_content()
@@ -100,12 +94,12 @@ def test_nothing_is_lost(make_box, servers):
     servers.mail.answers["me@example.com"] = "451 4.3.0 come back"
     routes = ["notify.email.me@example.com.on-completed", f"notify.slack-channel.{CHANNEL}.on-completed"]
     taskcluster.Queue(box.options).createTask(taskcluster.slugId(), definitions.task("built-in/succeed", routes=routes))
-    eventually(lambda: servers.slack.posted[CHANNEL])
-    eventually(lambda: "come back" in box.log_tail(500))
+    until(lambda: servers.slack.posted[CHANNEL])
+    until(lambda: "come back" in box.log_tail(500))
     box.kill()
     servers.mail.answers.clear()
     box.start()
-    eventually(lambda: servers.mail.mails, 60)
+    until(lambda: servers.mail.mails, 60)
     time.sleep(0.5)
     assert len(servers.mail.mails) == 1
     assert len(servers.slack.posted[CHANNEL]) == 1
@@ -126,5 +120,5 @@ def test_without_any_server(box):
         assert refused.value.status_code == 400
     routes = ["notify.email.me@example.com.on-resolved", f"notify.slack-channel.{CHANNEL}.on-resolved"]
     taskcluster.Queue(box.options).createTask(taskcluster.slugId(), definitions.task("built-in/fail", routes=routes))
-    eventually(lambda: len(list((box.data / "mail").glob("*.eml"))) == 2)
-    eventually(lambda: "services.notify.slack.access_token" in box.log_tail(500))
+    until(lambda: len(list((box.data / "mail").glob("*.eml"))) == 2)
+    until(lambda: "services.notify.slack.access_token" in box.log_tail(500))

@@ -10,18 +10,10 @@ import taskcluster
 from tests.acceptance.test_ui import chromium as chromium
 from tests.support import definitions
 from tests.support import docker_images as images
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine")]
 SHELL = "private/docker-worker/shell.html"
-
-
-def until(holds, seconds: float = 30, shown=None):
-    """What `holds` gives once it is true."""
-    end = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < end, f"it did not come true in time: {shown() if shown else ''}"
-        time.sleep(0.1)
-    return found
 
 
 def test_a_person_opens_a_shell_in_a_task(chromium, make_box):

@@ -10,14 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-
-def until(ready: Callable[[], Any], seconds: float = 20) -> Any:
-    """What `ready` gives once it gives something."""
-    end = time.monotonic() + seconds
-    while not (value := ready()):
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
-    return value
+from tests.support.waiting import until
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from tcbox.events.bus import migrations as event_migrations
 from tests.support import rabbitmq_server
 from tests.support.amqp import Listener
 from tests.support.databases import database  # noqa: F401
+from tests.support.waiting import eventually
 
 migrations = [event_migrations]
 _numbers = itertools.count(1)
@@ -86,14 +87,17 @@ async def tell(bus, database, exchange, *numbers, name="a", routes=()):
     await database.transaction(change)
 
 
-async def until(condition, seconds=15):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 def numbers(listener):
     return [each["body"]["n"] for each in listener.got]
+
+
+async def _noted(publisher, listener):
+    """It is written down that all was published: what was not would be published again by whoever goes on."""
+
+    async def noted():
+        return await publisher.position() == int(listener.got[-1]["id"])
+
+    await eventually(noted)
 
 
 async def test_messages_go_out_in_order_with_their_keys(bus, database, exchange, listen, publishing):
@@ -102,25 +106,24 @@ async def test_messages_go_out_in_order_with_their_keys(bus, database, exchange,
     listener = listen(exchange.address)
     first = await publishing()
     await tell(bus, database, exchange, *range(450), routes=["x.y"])
-    await until(lambda: len(listener.got) == 450)
+    await eventually(lambda: len(listener.got) == 450)
     assert numbers(listener) == list(range(450))
     ids = [int(each["id"]) for each in listener.got]
     assert ids == sorted(ids)
     assert {(each["key"], tuple(each["cc"]), each["type"], each["mode"]) for each in listener.got} == {("primary.a", ("route.x.y",), "application/json", 2)}
-    await until(lambda: first.published == {exchange.address: 450})
-    async with asyncio.timeout(15):
-        while await first.position() != ids[-1]:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: first.published == {exchange.address: 450})
+    await _noted(first, listener)
 
 
 async def test_of_two_processes_one_publishes_and_the_other_replaces_it(bus, database, exchange, listen, publishing):
     """Two processes on one database publish each message once; when the one is gone without a word, the other goes on."""
     listener = listen(exchange.address)
     first = await publishing("one")
-    await until(lambda: first.link.works)
+    await eventually(lambda: first.link.works)
     second = await publishing("two")
     await tell(bus, database, exchange, *range(20))
-    await until(lambda: len(listener.got) == 20)
+    await eventually(lambda: len(listener.got) == 20)
+    await _noted(first, listener)
     await asyncio.sleep(0.3)
     assert not second.lease.held and second.fault() is None and numbers(listener) == list(range(20))
     first.lease.held = False  # so that it does not give the lease back, as a killed process would not
@@ -128,7 +131,7 @@ async def test_of_two_processes_one_publishes_and_the_other_replaces_it(bus, dat
     await asyncio.gather(first._task, return_exceptions=True)
     first._task = None
     await tell(bus, database, exchange, *range(20, 40))
-    await until(lambda: len(listener.got) == 40)
+    await eventually(lambda: len(listener.got) == 40)
     assert second.lease.held and numbers(listener) == list(range(40))
 
 
@@ -151,7 +154,7 @@ async def test_a_holder_that_cannot_reach_the_broker_lets_others_try(bus, databa
     await publishing("lost", url="amqp://u:p@127.0.0.1:1/v")
     good = await publishing("good")
     await tell(bus, database, exchange, 1)
-    await until(lambda: numbers(listener) == [1])
+    await eventually(lambda: numbers(listener) == [1])
     assert good.lease.held
 
 
@@ -159,10 +162,10 @@ async def test_what_waits_is_told(bus, database, exchange, publishing):
     """Without a broker the fault says which, why, and how many events wait, and no password."""
     lost = await publishing(url="amqp://someone:hush@127.0.0.1:1/v")
     await tell(bus, database, exchange, 1, 2, 3)
-    await until(lambda: lost.link.why)
+    await eventually(lambda: lost.link.why)
     lost._task.cancel()
     lost._task = asyncio.create_task(lost._measure())
-    await until(lambda: lost.waiting == 3)
+    await eventually(lambda: lost.waiting == 3)
     assert "amqp://127.0.0.1:1/v" in lost.fault() and "3 events wait" in lost.fault() and "hush" not in lost.fault()
     assert lost.oldest > 0
 
@@ -176,7 +179,7 @@ async def test_a_queue_that_refuses_is_tried_again(bus, broker, database, exchan
         channel.queue_bind(name, exchange.address, "#")
         made = await publishing()
         await tell(bus, database, exchange, *range(4))
-        await until(lambda: sum(made.published.values()) >= 2)
+        await eventually(lambda: sum(made.published.values()) >= 2)
         await asyncio.sleep(0.3)
         seen = []
         for _ in range(200):
@@ -198,8 +201,8 @@ async def test_what_no_broker_can_take_is_passed_over(bus, database, exchange, l
     await tell(bus, database, exchange, 1)
     await tell(bus, database, exchange, 2, name="x" * 300)
     await tell(bus, database, exchange, 3)
-    await until(lambda: len(listener.got) == 2)
-    await until(lambda: made.refused == 1)
+    await eventually(lambda: len(listener.got) == 2)
+    await eventually(lambda: made.refused == 1)
     await asyncio.sleep(0.2)
     assert numbers(listener) == [1, 3]
 
@@ -213,7 +216,7 @@ async def test_messages_are_kept_until_they_are_published(bus, clock, database, 
     await made.stop()
     listener = listen(exchange.address)
     await publishing()
-    await until(lambda: numbers(listener) == [1])
+    await eventually(lambda: numbers(listener) == [1])
     async with asyncio.timeout(15):
         while not await bus.expire():
             await asyncio.sleep(0.05)
@@ -284,7 +287,7 @@ def bound(broker, hearing_queue):
 
 
 async def ready(heard, name):
-    await until(lambda: name in heard._queues and heard._queues[name].tag and not heard._queues[name].unbound)
+    await eventually(lambda: name in heard._queues and heard._queues[name].tag and not heard._queues[name].unbound)
 
 
 async def test_a_subscription_hears_of_others_and_of_its_own(bus, database, exchange, foreign, hearing):
@@ -296,7 +299,7 @@ async def test_a_subscription_hears_of_others_and_of_its_own(bus, database, exch
     send("b.x", {"n": 0})
     send("a.x", {"n": 1, "big": 2**70}, CC=["route.r.s", "other"])
     await tell(bus, database, exchange, 2)
-    await until(lambda: len(collector.got) == 2)
+    await eventually(lambda: len(collector.got) == 2)
     far, own = sorted(collector.got, key=lambda event: event.payload["n"])
     assert (far.exchange, far.routing_key, far.cc, far.id, far.payload["big"]) == (name, "a.x", ("r.s",), 0, 2**70)
     assert own.exchange == exchange.address and own.id > 0
@@ -314,7 +317,7 @@ async def test_messages_of_others_wait_while_the_instance_is_away(bus, broker, f
         send("k", {"n": n})
     await hearing()
     await bus.subscribe(sub, [events.Binding(name)], collector.handle)
-    await until(lambda: len(collector.got) == 5)
+    await eventually(lambda: len(collector.got) == 5)
     assert [event.payload["n"] for event in collector.got] == list(range(5))
 
 
@@ -345,7 +348,7 @@ async def test_bindings_that_are_not_wanted_any_more_are_taken_back(bus, foreign
     await ready(heard, sub)
     send("old.x", {"n": 1})
     send("new.x", {"n": 2})
-    await until(lambda: collector.got)
+    await eventually(lambda: collector.got)
     await asyncio.sleep(0.2)
     assert [event.payload["n"] for event in collector.got] == [2]
 
@@ -359,10 +362,10 @@ async def test_a_subscription_is_bound_anew_while_it_runs(bus, broker, database,
     assert not queue_exists(broker, sub)
     for turn, pattern in enumerate(("a.#", "b.#")):
         await bus.rebind(subscription, [own, events.Binding(name, pattern)])
-        await until(lambda: sub in heard._queues and heard._consumes(heard._queues[sub]))
+        await eventually(lambda: sub in heard._queues and heard._consumes(heard._queues[sub]))
         for key in "ab":
             send(f"{key}.x", {"n": f"{key}{turn}"})
-        await until(lambda: len(collector.got) == turn + 1)
+        await eventually(lambda: len(collector.got) == turn + 1)
     await asyncio.sleep(0.2)
     assert [event.payload["n"] for event in collector.got] == ["a0", "b1"]
     await bus.rebind(subscription, [own])
@@ -370,11 +373,11 @@ async def test_a_subscription_is_bound_anew_while_it_runs(bus, broker, database,
         while await asyncio.to_thread(queue_exists, broker, sub):
             await asyncio.sleep(0.1)
     await tell(bus, database, exchange, 3)
-    await until(lambda: len(collector.got) == 3)
+    await eventually(lambda: len(collector.got) == 3)
     await bus.rebind(subscription, [events.Binding(name)])
-    await until(lambda: sub in heard._queues and heard._consumes(heard._queues[sub]))
+    await eventually(lambda: sub in heard._queues and heard._consumes(heard._queues[sub]))
     send("c", {"n": 4})
-    await until(lambda: len(collector.got) == 4)
+    await eventually(lambda: len(collector.got) == 4)
 
 
 async def test_an_exchange_that_comes_later_is_bound_then(bus, broker, hearing):
@@ -382,14 +385,14 @@ async def test_an_exchange_that_comes_later_is_bound_then(bus, broker, hearing):
     name, sub = f"exchange/other-system/v1/late-{next(_numbers)}", f"hooks/{next(_numbers)}"
     heard, collector = await hearing(), Collector()
     await bus.subscribe(sub, [events.Binding(name)], collector.handle)
-    await until(heard.faults)
+    await eventually(heard.faults)
     assert name in heard.faults()[0]
     with broker.channel() as channel:
         channel.exchange_declare(name, exchange_type="topic", durable=True)
         await ready(heard, sub)
         assert heard.faults() == []
         channel.basic_publish(name, "k", b'{"n":1}')
-        await until(lambda: collector.got)
+        await eventually(lambda: collector.got)
         channel.exchange_delete(name)
 
 
@@ -402,9 +405,9 @@ async def test_a_queue_that_somebody_deletes_is_made_anew(bus, broker, foreign, 
     before = heard._queues[sub].tag
     with broker.channel() as channel:
         channel.queue_delete(f"queue/{rabbitmq_server.USER}/{sub}")
-    await until(lambda: heard._queues[sub].tag != before and heard._consumes(heard._queues[sub]))
+    await eventually(lambda: heard._queues[sub].tag != before and heard._consumes(heard._queues[sub]))
     send("k", {"n": 1})
-    await until(lambda: collector.got)
+    await eventually(lambda: collector.got)
 
 
 async def test_a_subscription_that_is_given_up_leaves_no_queue(bus, broker, foreign, hearing):
@@ -442,15 +445,15 @@ async def test_hearing_goes_on_over_a_restart_of_the_broker(bus, database, clock
         with broker.channel() as channel:
             channel.confirm_delivery()
             channel.basic_publish(name, "k", b'{"n":1}', _properties({}))
-        await until(lambda: collector.failures < 10**6)
+        await eventually(lambda: collector.failures < 10**6)
         await asyncio.to_thread(broker.halt)
-        await until(lambda: not heard.link.works and heard.faults())
+        await eventually(lambda: not heard.link.works and heard.faults())
         assert "do not arrive" in heard.faults()[0]
         collector.failures = 0
         await asyncio.to_thread(broker.resume)
         with broker.channel() as channel:
             channel.basic_publish(name, "k", b'{"n":2}')
-        await until(lambda: {event.payload["n"] for event in collector.got} == {1, 2}, 40)
+        await eventually(lambda: {event.payload["n"] for event in collector.got} == {1, 2}, 40)
         assert heard.faults() == []
     finally:
         await heard.stop()
@@ -463,9 +466,9 @@ async def test_without_a_broker_bindings_to_others_say_that_they_have_no_effect(
     assert bus.without_effect([far, events.Binding(exchange.address)]) == [far]
     with caplog.at_level(logging.WARNING, "tcbox"):
         await bus.subscribe("s", [far, events.Binding(exchange.address)], collector.handle)
-        await until(lambda: "exchange/other/v1/x has no effect" in caplog.text)
+        await eventually(lambda: "exchange/other/v1/x has no effect" in caplog.text)
     await tell(bus, database, exchange, 1)
-    await until(lambda: collector.got)
+    await eventually(lambda: collector.got)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.store import migrations as own
 from tests.support.databases import database, repeated, two  # noqa: F401
 from tests.support.notify import ROOT, TASK_ID, Notify, definition, exchange, started, task_status
+from tests.support.waiting import eventually
 
 migrations = [buses.migrations, own]
 MAIL = "notify.email.me@example.com.on-any"
@@ -32,16 +33,6 @@ async def notify(database, clock):
     made = Notify(database, clock)
     yield made
     await made.sandbox.close()
-
-
-async def eventually(condition):
-    """Wait until a condition, or what it gives when awaited, is true."""
-    for _ in range(3000):
-        result = condition()
-        if await result if asyncio.iscoroutine(result) else result:
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came")
 
 
 async def test_every_kind_of_route(notify):

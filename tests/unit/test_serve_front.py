@@ -16,6 +16,7 @@ from aiohttp import web
 from tcbox import config
 from tcbox.box import leading, replicas
 from tcbox.config.serve import Serve
+from tests.support.waiting import eventually
 
 
 @contextlib.contextmanager
@@ -107,12 +108,6 @@ async def ask(front):
         yield ask
 
 
-async def until(condition):
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 async def test_in_turn(ask, two):
     """Requests go to all processes in turn, with path, query, body and signature as they were sent, and to whom they were for."""
     names = [(await ask("PUT", "/api/queue/v1/task/a%2Fb?x=%20", data=b"{}", headers={"Authorization": "Hawk x", "Host": "tc.example"}))[1] for _ in range(4)]
@@ -132,10 +127,10 @@ async def test_a_bare_post_stays_bare(ask, two):
 async def test_a_process_that_leaves_gets_nothing_more(ask, two, front):
     """One that says that it is not ready is passed over, until it is ready again."""
     two[0].up = False
-    await until(lambda: not front._services["queue"].all[0].up)
+    await eventually(lambda: not front._services["queue"].all[0].up)
     assert {(await ask())[1] for _ in range(6)} == {"b"}
     two[0].up = True
-    await until(lambda: front._services["queue"].all[0].up)
+    await eventually(lambda: front._services["queue"].all[0].up)
     assert {(await ask())[1] for _ in range(6)} == {"a", "b"}
 
 
@@ -161,10 +156,10 @@ async def test_whoever_goes_away_is_not_waited_for(front, two):
     """When a client goes away, the process that has its request sees it go, so that a worker that has ended is given no task."""
     reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
     writer.write(b"POST /api/queue/v1/claim-work/a%2Fb HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-    await until(lambda: two[0].asked or two[1].asked)
+    await eventually(lambda: two[0].asked or two[1].asked)
     assert (two[0].left, two[1].left) == (0, 0)
     writer.close()
-    await until(lambda: two[0].left + two[1].left == 1)
+    await eventually(lambda: two[0].left + two[1].left == 1)
     assert reader.at_eof() or not await reader.read()
 
 
