@@ -1,5 +1,6 @@
 """The Kustomize tree: valid for the newest versions of Kubernetes, hardened, and changed no further than what changed it."""
 
+import difflib
 import re
 from pathlib import Path
 
@@ -228,13 +229,28 @@ def test_why_it_rolls(tmp_path):
     assert rolls.changes(before, before) == []
 
 
-def test_the_page_shows_what_is_said(tmp_path):
-    """The example in docs/export.md is what the command says, marks of contents aside."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "export.md").read_text()
-    shown = page.partition("$ tcbox export --diff deploy\n")[2].partition("```")[0].strip()
-    after = export.tree(tmp_path, export.changed(services__secrets__version="1.2.1", services__queue__claim_timeout=600))
-    said = "\n".join(map(str, rolls.changes(export.tree(tmp_path), after)))
+@pytest.mark.parametrize(
+    ("page", "change"),
+    [
+        ("docs/export.md", {"services__secrets__version": "1.2.1", "services__queue__claim_timeout": 600}),
+        ("README.md", {"services__secrets__version": "1.2.1"}),
+    ],
+)
+def test_the_pages_show_what_is_said(tmp_path, page, change):
+    """The examples are what the command says, and what version control shows, marks of contents aside."""
+    before, after = export.tree(tmp_path), export.tree(tmp_path, export.changed(**change))
+    text = (Path(__file__).resolve().parents[2] / page).read_text()
+    said, shown = "\n".join(map(str, rolls.changes(before, after))), text.partition("$ tcbox export --diff deploy\n")[2].partition("```")[0].strip()
     assert re.sub(r"-[0-9a-f]{10}\b", "", said) == re.sub(r"-[0-9a-f]{10}\b", "", shown)
+    lines = [line for path in sorted(before) if before[path] != after.get(path) for line in _difference(path, before[path], after[path])]
+    for line in text.partition("```diff\n")[2].partition("```")[0].splitlines():
+        assert re.sub(r"-[0-9a-f]{10}\b", "", line) in lines
+
+
+def _difference(path, before, after):
+    """What version control shows of a file, without marks of contents."""
+    told = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm="")
+    return [re.sub(r"-[0-9a-f]{10}\b", "", line) for line in told]
 
 
 def test_what_starts_and_ends(tmp_path):
