@@ -16,6 +16,7 @@ import pytest
 from tests.support import pages, ports
 from tests.support.box import clean_env
 from tests.support.image import NEEDED, ROOT, run
+from tests.support.waiting import until
 
 LARGEST = 160 * 1024**2
 """Bytes that the image may have beyond its base."""
@@ -89,7 +90,7 @@ def test_the_page_on_tests_runs_it(image, tmp_path):
     try:
         said = run("bash", "-euc", script, cwd=tmp_path, env=clean_env(PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"))
         assert "{'scopes': ['*']}" in said
-        assert name not in run("docker", "ps", "--all", "--format", "{{.Names}}")
+        until(lambda: name not in run("docker", "ps", "--all", "--format", "{{.Names}}"), 30)  # the engine removes it a moment after it has stopped
     finally:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
 
