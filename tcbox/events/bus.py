@@ -72,6 +72,7 @@ class Bus:
         self._kept_unseen = kept_unseen
         self._log = log.get("events")
         self._tail = Tail(database)
+        self._bound = Tail(database, self._keyed)
         self._subscriptions: dict[str, Subscription] = {}
         self._far: Far | None = None
 
@@ -114,6 +115,7 @@ class Bus:
 
     def _published(self) -> None:
         self._tail.wake()
+        self._bound.wake()
         self._db.signal(PUBLISHED, "")
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
@@ -246,6 +248,7 @@ class Bus:
     async def close(self) -> None:
         """Stop all deliveries; what is then left of the positions is saved."""
         self._tail.close()
+        self._bound.close()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 
@@ -294,20 +297,35 @@ class Bus:
                 await lease.release()
 
     async def _deliver_all(self, subscription: Subscription) -> None:
+        while True:
+            await self._deliver_bound(subscription, subscription.bindings)
+
+    async def _deliver_bound(self, subscription: Subscription, bindings: Sequence[Binding]) -> None:
+        """Deliver until it is bound otherwise: what was read before may lack what it then wants."""
         unsaved = 0
-        async with contextlib.aclosing(self._tail.follow(subscription.position)) as batches:
+        async with contextlib.aclosing(self._bound.follow(subscription.position)) as batches:
             async for rows in batches:
                 taken = 0
                 for row in rows:
+                    if subscription.bindings is not bindings:
+                        break
                     if subscription.takes(row):
                         await hand_over(subscription.handler, _event(row), name=subscription.name, clock=self._clock, log=self._log)
                         subscription.position = row["id"]
                         taken += 1
-                subscription.position = rows[-1]["id"]
+                else:
+                    subscription.position = rows[-1]["id"]
                 unsaved += len(rows)
                 if subscription.durable and (taken or unsaved >= BATCH):
                     await self._save(subscription)
                     unsaved = 0
+                if subscription.bindings is not bindings:
+                    return
+
+    def _keyed(self) -> str:
+        """The exchanges, as a JSON list, whose messages somebody may want that have no custom routes."""
+        bindings = [binding for subscription in self._subscriptions.values() for binding in subscription.bindings]
+        return _encode(sorted({binding.exchange for binding in bindings if not binding.routed})).decode()
 
     async def _save(self, subscription: Subscription) -> None:
         position, lease = subscription.position, subscription.lease
