@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -41,7 +41,7 @@ _EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True):
     """A message to be published.
 
     Attributes:
@@ -100,17 +100,18 @@ class Bus:
     async def publish_all(self, tx: db.Tx, messages: Sequence[Message]) -> None:
         """Write messages into the outbox, in their order, in the transaction whose change they announce."""
         if len(messages) == 2:  # as of most changes that are announced more than once, so these have a statement
-            (exchange_1, key_1, payload_1, routes_1), (exchange_2, key_2, payload_2, routes_2) = messages
+            one, two = messages
             await tx.execute(
                 sql.add_two_events, created=tx.now,
-                exchange_1=exchange_1.address, routing_key_1=exchange_1.routing_key(key_1), cc_1=_cc(routes_1), payload_1=payload_1,
-                exchange_2=exchange_2.address, routing_key_2=exchange_2.routing_key(key_2), cc_2=_cc(routes_2), payload_2=payload_2,
+                exchange_1=one.exchange.address, routing_key_1=one.exchange.routing_key(one.key), cc_1=_cc(one.routes), payload_1=one.payload,
+                exchange_2=two.exchange.address, routing_key_2=two.exchange.routing_key(two.key), cc_2=_cc(two.routes), payload_2=two.payload,
             )  # fmt: skip
         else:
-            for exchange, key, payload, routes in messages:
+            for message in messages:
                 await tx.execute(
-                    sql.add_event, exchange=exchange.address, routing_key=exchange.routing_key(key), cc=_cc(routes), payload=payload, created=tx.now
-                )
+                    sql.add_event, created=tx.now, exchange=message.exchange.address, routing_key=message.exchange.routing_key(message.key),
+                    cc=_cc(message.routes), payload=message.payload,
+                )  # fmt: skip
         tx.after_commit(self._published)
 
     def _published(self) -> None:
