@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -37,7 +37,7 @@ class Limits:
     dependencies: int = 10_000
 
 
-class Definition(NamedTuple):
+class Definition(msgspec.Struct, frozen=True):
     """A complete definition, and the times in it as ms since the epoch."""
 
     task_id: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +19,7 @@ migrations = db.migrations(Path(__file__).parent / "sql" / "migrations", "queue"
 _strings = msgspec.json.Decoder(list[str]).decode
 
 
-class Task(NamedTuple):
+class Task(msgspec.Struct, frozen=True):
     """A task's row.
 
     Attributes:

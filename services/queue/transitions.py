@@ -5,8 +5,9 @@ Source: the queue's reference on the life cycle of tasks and runs, and the descr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from tcbox import clock
@@ -16,7 +17,7 @@ RETRIED = {"worker-shutdown": "retry", "intermittent-task": "task-retry"}
 """Why a new run is made by itself after an exception, by what the worker reported."""
 
 
-class Announcement(NamedTuple):
+class Announcement(msgspec.Struct, frozen=True):
     """A message that a change calls for: one of the exchanges `task-<kind>`, about one run.
 
     Attributes:
@@ -28,7 +29,7 @@ class Announcement(NamedTuple):
     worker: bool = False
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """What becomes of a task, and what is announced, in order."""
 
     before: Status

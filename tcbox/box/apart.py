@@ -11,6 +11,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import structs
+
 from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.box import identity
@@ -175,7 +177,7 @@ class _Own:
     async def tell(self) -> Identity:
         if self._known is None or self._known[1] <= self._clock.now():
             header = sign(self._credentials, "GET", "http://localhost/", None, self._clock.now())
-            told = self._remote.authenticate(UNSIGNED._replace(authorization=header))
+            told = self._remote.authenticate(structs.replace(UNSIGNED, authorization=header))
             self._known = (told if isinstance(told, (Success, Failure)) else await told), self._clock.now() + KNOWN
         return self._known[0]
 

@@ -11,6 +11,8 @@ import asyncio
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from tcbox import clock as clocks
 from tcbox.client.caller import Caller
 from tcbox.credentials import Failure, LazyScopes, SignedRequest, Success, bewit
@@ -64,7 +66,7 @@ class RemoteAuthenticator:
         """What the answer depends on; the same for all requests without credentials."""
         if not request.authorization and not bewit.carries(request.resource):
             return _ANONYMOUS
-        return request._replace(source_ip="")
+        return structs.replace(request, source_ip="")
 
     async def _ask(self, asked: SignedRequest, source_ip: str) -> Identity:
         payload: dict[str, Any] = {"method": asked.method.lower(), "resource": asked.resource, "host": asked.host, "port": asked.port}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from tcbox import errors
 from tcbox.credentials import Failure, Success
 from tcbox.scopes import ScopeSet
@@ -64,4 +66,4 @@ def _part(whole: Identity, authorized: ScopeSet) -> Identity:
         return whole
     part = whole.scopes.limited(authorized)
     listed = ", ".join(authorized)
-    return whole._replace(scopes=part) if part is not None else Failure(f"Supplied credentials do not satisfy authorizedScopes: {listed}")
+    return structs.replace(whole, scopes=part) if part is not None else Failure(f"Supplied credentials do not satisfy authorizedScopes: {listed}")

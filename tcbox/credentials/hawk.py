@@ -11,8 +11,9 @@ import hmac
 import re
 import secrets
 from binascii import b2a_base64
-from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from tcbox.credentials import keys
 from tcbox.credentials.keys import Key
@@ -32,7 +33,7 @@ class HawkError(ValueError):
     """A request is not signed as it should be; the message says why."""
 
 
-class HawkHeader(NamedTuple):
+class HawkHeader(msgspec.Struct, frozen=True):
     """What an `Authorization: Hawk …` header says. `ts` is in seconds since the epoch; `hash` is the body's."""
 
     id: str

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+import msgspec
 
 from tcbox.scopes import Expression, Rendered, ScopeSet, satisfied
 
@@ -24,7 +26,7 @@ _REASONS = (
 )
 
 
-class SignedRequest(NamedTuple):
+class SignedRequest(msgspec.Struct, frozen=True):
     """What of a request is signed. `resource` is path and query, as sent; host and port are as the client sees them."""
 
     method: str
@@ -91,7 +93,7 @@ class LazyScopes:
         return f"LazyScopes({list(self.base)!r})"
 
 
-class Success(NamedTuple):
+class Success(msgspec.Struct, frozen=True):
     """The request is who it says it is, or anonymous.
 
     Attributes:

@@ -11,7 +11,6 @@ import hmac
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import msgspec
@@ -31,8 +30,7 @@ class CertificateError(ValueError):
     """Temporary credentials, or a request's `ext`, are not valid; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """What signs requests. `certificate` is JSON text, and there when the credentials are temporary."""
 
     client_id: str
@@ -40,8 +38,7 @@ class Credentials:
     certificate: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True):
     """What temporary credentials are good for. `start` and `expiry` are in ms since the epoch.
 
     Attributes:
@@ -58,8 +55,7 @@ class Certificate:
     claims_name: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ext:
+class Ext(msgspec.Struct, frozen=True):
     """What the `ext` of a signed request says; None for what it does not."""
 
     certificate: Certificate | None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from tcbox.credentials import bewit, hawk, temporary
 from tcbox.credentials.identity import ANONYMOUS, NO_CLIENT, ClientRecord, Expand, Failure, LazyScopes, SignedRequest, Success
@@ -21,8 +22,7 @@ SKEW_MS = 15 * 60 * 1000  # clocks are often wrong; TLS is what keeps requests f
 Clients = Callable[[str], ClientRecord | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
+class _Holder(msgspec.Struct, frozen=True):
     """Who may sign with which key, and what the credentials give; derived from `issuer` and `ext`."""
 
     key: Key

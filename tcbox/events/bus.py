@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -41,7 +41,7 @@ _EXPIRED_AT_ONCE = 2000
 _encode = msgspec.json.Encoder().encode
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True):
     """A message to be published.
 
     Attributes:
@@ -72,6 +72,7 @@ class Bus:
         self._kept_unseen = kept_unseen
         self._log = log.get("events")
         self._tail = Tail(database)
+        self._bound = Tail(database, self._keyed)
         self._subscriptions: dict[str, Subscription] = {}
         self._far: Far | None = None
 
@@ -99,21 +100,23 @@ class Bus:
     async def publish_all(self, tx: db.Tx, messages: Sequence[Message]) -> None:
         """Write messages into the outbox, in their order, in the transaction whose change they announce."""
         if len(messages) == 2:  # as of most changes that are announced more than once, so these have a statement
-            (exchange_1, key_1, payload_1, routes_1), (exchange_2, key_2, payload_2, routes_2) = messages
+            one, two = messages
             await tx.execute(
                 sql.add_two_events, created=tx.now,
-                exchange_1=exchange_1.address, routing_key_1=exchange_1.routing_key(key_1), cc_1=_cc(routes_1), payload_1=payload_1,
-                exchange_2=exchange_2.address, routing_key_2=exchange_2.routing_key(key_2), cc_2=_cc(routes_2), payload_2=payload_2,
+                exchange_1=one.exchange.address, routing_key_1=one.exchange.routing_key(one.key), cc_1=_cc(one.routes), payload_1=one.payload,
+                exchange_2=two.exchange.address, routing_key_2=two.exchange.routing_key(two.key), cc_2=_cc(two.routes), payload_2=two.payload,
             )  # fmt: skip
         else:
-            for exchange, key, payload, routes in messages:
+            for message in messages:
                 await tx.execute(
-                    sql.add_event, exchange=exchange.address, routing_key=exchange.routing_key(key), cc=_cc(routes), payload=payload, created=tx.now
-                )
+                    sql.add_event, created=tx.now, exchange=message.exchange.address, routing_key=message.exchange.routing_key(message.key),
+                    cc=_cc(message.routes), payload=message.payload,
+                )  # fmt: skip
         tx.after_commit(self._published)
 
     def _published(self) -> None:
         self._tail.wake()
+        self._bound.wake()
         self._db.signal(PUBLISHED, "")
 
     async def read(self, after: int, limit: int = BATCH) -> list[Event]:
@@ -246,6 +249,7 @@ class Bus:
     async def close(self) -> None:
         """Stop all deliveries; what is then left of the positions is saved."""
         self._tail.close()
+        self._bound.close()
         for subscription in list(self._subscriptions.values()):
             await self.unsubscribe(subscription)
 
@@ -294,20 +298,35 @@ class Bus:
                 await lease.release()
 
     async def _deliver_all(self, subscription: Subscription) -> None:
+        while True:
+            await self._deliver_bound(subscription, subscription.bindings)
+
+    async def _deliver_bound(self, subscription: Subscription, bindings: Sequence[Binding]) -> None:
+        """Deliver until it is bound otherwise: what was read before may lack what it then wants."""
         unsaved = 0
-        async with contextlib.aclosing(self._tail.follow(subscription.position)) as batches:
+        async with contextlib.aclosing(self._bound.follow(subscription.position)) as batches:
             async for rows in batches:
                 taken = 0
                 for row in rows:
+                    if subscription.bindings is not bindings:
+                        break
                     if subscription.takes(row):
                         await hand_over(subscription.handler, _event(row), name=subscription.name, clock=self._clock, log=self._log)
                         subscription.position = row["id"]
                         taken += 1
-                subscription.position = rows[-1]["id"]
+                else:
+                    subscription.position = rows[-1]["id"]
                 unsaved += len(rows)
                 if subscription.durable and (taken or unsaved >= BATCH):
                     await self._save(subscription)
                     unsaved = 0
+                if subscription.bindings is not bindings:
+                    return
+
+    def _keyed(self) -> str:
+        """The exchanges, as a JSON list, whose messages somebody may want that have no custom routes."""
+        bindings = [binding for subscription in self._subscriptions.values() for binding in subscription.bindings]
+        return _encode(sorted({binding.exchange for binding in bindings if not binding.routed})).decode()
 
     async def _save(self, subscription: Subscription) -> None:
         position, lease = subscription.position, subscription.lease

@@ -22,12 +22,19 @@ _SOON = 0.02  # seconds until the next look when a message is announced, but hel
 
 
 class Tail:
-    """Reads the outbox in batches. Followers at the same place share one read."""
+    """Reads the outbox in batches. Followers at the same place share one read.
 
-    def __init__(self, database: db.Database) -> None:
+    Args:
+        exchanges: tells which messages without custom routes are wanted, as a JSON list of their exchanges; without it, all are.
+            Those that are not wanted may be left out of what is read, but for the newest, so that followers learn how far they are.
+    """
+
+    def __init__(self, database: db.Database, exchanges: Callable[[], str] | None = None) -> None:
         self._db = database
+        self._exchanges = exchanges
+        self._wanted: str | None = None  # what `exchanges` told when the rows were read
         self._reading = asyncio.Lock()
-        self._rows: list[db.Row] = []
+        self._rows: Sequence[db.Row] = []
         self._after = 0
         self._followers: set[asyncio.Event] = set()
         self._unlisten: Callable[[], None] | None = None
@@ -74,13 +81,17 @@ class Tail:
     async def _shared(self, after: int) -> Sequence[db.Row]:
         async with self._reading:
             rows = self._rows
-            if not (rows and self._after <= after < rows[-1]["id"]):
+            if not (rows and self._after <= after < rows[-1]["id"] and self._wanted == self._told()):
                 await self._space()
-                rows = await self._db.all(sql.events_after, after=after, limit=BATCH)
+                wanted = self._told()
+                rows = await (self.read(after) if wanted is None else self._db.all(sql.wanted_after, after=after, limit=BATCH, exchanges=wanted))
                 if rows:
-                    self._after, self._rows = after, rows
+                    self._after, self._rows, self._wanted = after, rows, wanted
                 return rows
             return rows if after == self._after else [row for row in rows if row["id"] > after]
+
+    def _told(self) -> str | None:
+        return None if self._exchanges is None else self._exchanges()
 
     async def _space(self) -> None:
         """Wait until some time has gone by since the last read: under load one of many messages is as dear as one of few."""

@@ -59,6 +59,11 @@ class Binding:
     exchange: str
     pattern: str = "#"
 
+    @property
+    def routed(self) -> bool:
+        """Whether it takes only custom routes, and routing keys whose first word happens to be `route`."""
+        return self.pattern.startswith("route.")
+
     def takes(self, exchange: str, routing_keys: Iterable[str]) -> bool:
         """Whether a message to this exchange, with these primary and CC keys, is delivered."""
         return exchange == self.exchange and (self.pattern == "#" or any(matches(self.pattern, key) for key in routing_keys))

@@ -285,3 +285,39 @@ async def test_a_subscription_can_be_bound_anew(bus, database):
         while len(got) < 3:
             await asyncio.sleep(0.005)
     assert got == [1, 3, 4]
+
+
+@pytest.mark.parametrize(("pattern", "expected"), [("primary.a._", [1, 2, 3, 4]), ("route.x", [2]), ("route.#", [2, 3])])
+async def test_what_no_subscription_can_want_is_passed_over(bus, database, pattern, expected):
+    """Messages that are not read are such as no binding takes, and the position goes on past them."""
+    taker = Collector()
+    subscription = await bus.subscribe("x", binding(pattern=pattern), taker.handle)
+    for number, exchange, routes in ((1, changed, ()), (2, changed, ("x",)), (3, changed, ("y",)), (4, changed, ()), (5, removed, ())):
+        await tell(bus, database, number, exchange=exchange, routes=routes)
+    async with asyncio.timeout(20):
+        while subscription.position < await bus.last_id():
+            await asyncio.sleep(0.005)
+    assert taker.got == expected
+
+
+async def test_what_was_passed_over_is_read_when_it_is_bound_to(bus, database):
+    """A subscription that is bound anew while it handles a message gets those after it that were not read for it before."""
+    got = []
+
+    async def handle(event):
+        got.append(event.payload["n"])
+        if event.payload["n"] == 1:
+            for number in (2, 3):
+                await tell(bus, database, number, exchange=removed)
+            await tell(bus, database, 4)
+            await other.until(2)  # a read has passed over them by now
+            await bus.rebind(subscription, [*binding(), *binding(removed)])
+
+    other = Collector()
+    subscription = await bus.subscribe("x", binding(), handle)
+    await bus.subscribe("y", binding(), other.handle)
+    await tell(bus, database, 1)
+    async with asyncio.timeout(20):
+        while len(got) < 4:
+            await asyncio.sleep(0.005)
+    assert got == [1, 2, 3, 4]

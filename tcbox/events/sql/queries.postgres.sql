@@ -25,6 +25,21 @@ SELECT id, exchange, routing_key, cc, payload, created FROM events
 WHERE id > :after AND id < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) << 20
 ORDER BY id LIMIT :limit
 
+-- name: wanted_after
+-- The same, of those with custom routes, or to certain exchanges (a JSON list), and the newest in any case.
+SELECT e.id, e.exchange, e.routing_key, e.cc, e.payload, e.created
+FROM (
+  SELECT max(id) AS id FROM (
+    SELECT id FROM events
+    WHERE id > :after AND id < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) << 20
+    ORDER BY id LIMIT :limit
+  ) AS following
+) AS newest
+JOIN events AS e ON e.id > :after AND e.id <= newest.id
+WHERE e.cc <> '[]' OR substr(e.routing_key, 1, 6) = 'route.' OR e.id = newest.id
+  OR e.exchange IN (SELECT jsonb_array_elements_text(CAST(CAST(:exchanges AS TEXT) AS jsonb)))
+ORDER BY e.id
+
 -- name: last_event
 -- The newest message's id, of those that no transaction still under way may precede.
 SELECT max(id) FROM events

@@ -13,6 +13,15 @@ VALUES (:exchange_1, :routing_key_1, :cc_1, :payload_1, :created), (:exchange_2,
 SELECT id, exchange, routing_key, cc, payload, created FROM events
 WHERE id > :after ORDER BY id LIMIT :limit
 
+-- name: wanted_after
+-- Of the messages that follow an id, a limited number, oldest first: those with custom routes, those to certain exchanges (a JSON
+-- list), and, so that it is known how far this goes, the newest in any case.
+SELECT id, exchange, routing_key, cc, payload, created FROM events
+WHERE id > :after AND id <= (SELECT max(id) FROM (SELECT id FROM events WHERE id > :after ORDER BY id LIMIT :limit) AS following)
+  AND (cc <> '[]' OR substr(routing_key, 1, 6) = 'route.' OR exchange IN (SELECT value FROM json_each(:exchanges))
+    OR id = (SELECT max(id) FROM (SELECT id FROM events WHERE id > :after ORDER BY id LIMIT :limit) AS following))
+ORDER BY id
+
 -- name: last_event
 -- The newest message's id.
 SELECT max(id) FROM events
