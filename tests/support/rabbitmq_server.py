@@ -112,7 +112,7 @@ class Broker:
 
     def stop(self) -> None:
         """End it and remove all that it had."""
-        self.halt()
+        self.halt(crash=True)  # asked to end, it takes seconds, which at a test process's end there may not be
         self._epmd.terminate()
         self._epmd.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
