@@ -67,7 +67,7 @@ class Claiming:
         A worker in quarantine waits for nothing, so that it does not ask all the time.
         """
         until = self._clock.now() + PATIENCE
-        again = False
+        place, again = self._waiters.place(), False
         while not self._waiters.draining:
             seen = self._waiters.hint(task_queue_id)
             claimed = await self._claim(task_queue_id, worker_group, worker_id, count)
@@ -80,7 +80,7 @@ class Claiming:
                 for status, _ in claimed:
                     self._sightings.claimed(task_queue_id, worker_group, worker_id, status.task_id, status.last_run_id)
                 return [self.document(status, definition) for status, definition in claimed]
-            if not await self._waiters.wait(task_queue_id, seen, until, again=again) or self._clock.now() >= until:
+            if not await self._waiters.wait(task_queue_id, seen, until, place) or self._clock.now() >= until:
                 break
             again = True
         return []

@@ -7,21 +7,32 @@ nobody waits here is told to the queue's other processes, where somebody may.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
-from collections import defaultdict, deque
+import itertools
+import operator
+from collections import defaultdict
 from collections.abc import Callable
 
 from tcbox import clock as clocks
 
 
 class Waiter:
-    """One call that waits."""
+    """One call that waits.
 
-    __slots__ = ("future", "task_queue_id")
+    Attributes:
+        place: its place among all calls; lower ones came earlier.
+    """
 
-    def __init__(self, task_queue_id: str, future: asyncio.Future[bool]) -> None:
+    __slots__ = ("future", "place", "task_queue_id")
+
+    def __init__(self, task_queue_id: str, place: int, future: asyncio.Future[bool]) -> None:
         self.task_queue_id = task_queue_id
+        self.place = place
         self.future = future
+
+
+_place = operator.attrgetter("place")
 
 
 class Waiters:
@@ -34,7 +45,8 @@ class Waiters:
     def __init__(self, clock: clocks.Clock, tell: Callable[[str], None] = lambda _: None) -> None:
         self._clock = clock
         self._tell = tell
-        self._queues: dict[str, deque[Waiter]] = {}
+        self._queues: dict[str, list[Waiter]] = {}
+        self._places = itertools.count()
         self._hints: defaultdict[str, int] = defaultdict(int)
         self._resting: set[asyncio.Future[bool]] = set()
         self.draining = False
@@ -52,7 +64,7 @@ class Waiters:
         self._hints[task_queue_id] += 1
         queue = self._queues.get(task_queue_id)
         while queue and count > 0:
-            future = queue.popleft().future
+            future = queue.pop(0).future
             if not future.done():
                 future.set_result(True)
                 count -= 1
@@ -64,21 +76,25 @@ class Waiters:
         for name in [task_queue_id] if task_queue_id is not None else list(self._queues):
             self.wake(name, tell=False)
 
-    async def wait(self, task_queue_id: str, seen: int, until: int, *, again: bool = False) -> bool:
+    def place(self) -> int:
+        """The place of a new call, behind all before it."""
+        return next(self._places)
+
+    async def wait(self, task_queue_id: str, seen: int, until: int, place: int) -> bool:
         """Wait until a task of the queue becomes pending, or a time has come; whether to look for tasks again.
 
         Args:
             seen: the hint that was taken before tasks were looked for in vain.
             until: ms since the epoch.
-            again: whether the caller was woken before, and found that others were faster: it keeps its place.
+            place: the caller's place, which it keeps when it was woken and found that others were faster.
         """
         if self.draining:
             return False
         if self._hints[task_queue_id] != seen:
             return True
-        waiter = Waiter(task_queue_id, asyncio.get_running_loop().create_future())
-        queue = self._queues.setdefault(task_queue_id, deque())
-        (queue.appendleft if again else queue.append)(waiter)
+        waiter = Waiter(task_queue_id, place, asyncio.get_running_loop().create_future())
+        queue = self._queues.setdefault(task_queue_id, [])
+        bisect.insort(queue, waiter, key=_place)
         try:
             return await self._until(waiter.future, until)
         except asyncio.CancelledError:
@@ -120,7 +136,7 @@ class Waiters:
         finally:
             timer.cancel()
 
-    def _leave(self, queue: deque[Waiter], waiter: Waiter) -> None:
+    def _leave(self, queue: list[Waiter], waiter: Waiter) -> None:
         with contextlib.suppress(ValueError):
             queue.remove(waiter)
         if not queue and self._queues.get(waiter.task_queue_id) is queue:
