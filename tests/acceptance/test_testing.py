@@ -140,6 +140,13 @@ def test_a_hundred_instances_leave_nothing(tmp_path, monkeypatch):
     assert list(place.iterdir()) == []
 
 
+def test_its_modules_are_imported_as_they_are_installed(taskcluster):
+    """pytest does not rewrite the modules of which an instance consists, which would take longer than its start."""
+    assert taskcluster.root_url
+    rewritten = [name for name, module in sys.modules.items() if name.startswith("tcbox.") and "@pytest_ar" in vars(module)]
+    assert set(rewritten) <= {"tcbox.testing", "tcbox.testing.plugin"}  # imported before the plugin is
+
+
 def test_without_a_folder_the_temporary_one_goes(monkeypatch, tmp_path):
     """An instance for which no folder was given leaves no temporary one, also when its block fails."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
