@@ -21,7 +21,6 @@ from tcbox.box import Box, seeding
 from tcbox.client.local import Local
 from tcbox.config.instance import Instance
 from tcbox.scopes import ScopeSet
-from tcbox.state import sources
 from tcbox.state.tokens import Tokens
 from tcbox.testing.recorder import Events
 from tcbox.testing.thread import background
@@ -289,6 +288,8 @@ class Taskcluster:
 
 async def _seeded(box: Box, source: str) -> dict[str, str]:
     assert box.shared is not None
+    from tcbox.state import sources
+
     found = await sources.read(source, sources.from_environment(source, os.environ))
     tokens = Tokens(None)
     plan, left = await seeding.put(box.shared, found.state, tokens)
