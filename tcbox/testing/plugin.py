@@ -5,6 +5,8 @@ Nothing is imported before a test asks for an instance.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -58,7 +60,21 @@ def taskcluster_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ta
 
 
 def _run(folders: pytest.TempPathFactory, options: dict[str, Any]) -> Iterator[Taskcluster]:
-    from tcbox.testing.instance import start
+    with contextlib.ExitStack() as stack:
+        with _uncollected():
+            from tcbox.testing.instance import start
 
-    with start(folder=folders.mktemp("taskcluster"), **options) as instance:
+            instance = stack.enter_context(start(folder=folders.mktemp("taskcluster"), **options))
         yield instance
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: so many modules are loaded at once that each would go through all that there is, in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
