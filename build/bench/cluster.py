@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tcbox.config.checks import REQUIRES
-from tests.support import postgres_server, rabbitmq_server
-from tests.support.cluster import Replica, clean_env, free_port
+from tests.support import ports, postgres_server, rabbitmq_server
+from tests.support.cluster import Replica, clean_env
 
 BUCKET = "artifacts"
 ALONE = ("auth", "web-server", "queue")
@@ -41,7 +41,7 @@ class Cluster:
         endpoint = f"http://{host}:{port}"
         urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT"), timeout=30).close()
         self.root_token = secrets.token_hex(22)
-        fronts = [free_port() for _ in range(most)]
+        fronts = ports.free(most)
         self.env = {
             "TCBOX_ROOT_URL": f"http://127.0.0.1:{fronts[-1]}",
             "TCBOX_DATABASE": self.postgres.url("tc") + "&pool=10",
