@@ -37,27 +37,23 @@ class Server:
 
     def __init__(self, program: Path, address: str = "127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tcbox-s3-"))
+        (self.folder / "data").mkdir()
         (self.folder / "identities.json").write_text(json.dumps(_IDENTITIES))
         (self.folder / "master.toml").write_text(_MASTER)
-        self._program, self._address = program, address
-        try:
-            self._launch()
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-
-    def _launch(self) -> None:
-        (self.folder / "data").mkdir()
-        address, self._ports = self._address, dict(zip(_PORTS, ports.free(len(_PORTS), self._address), strict=True))
+        self._ports = dict(zip(_PORTS, ports.free(len(_PORTS), address), strict=True))
         self.endpoint = f"http://{address}:{self._ports['s3.port']}"
         options = [*_SETTINGS, f"ip={address}", f"ip.bind={address}", *(f"{name}={port}" for name, port in self._ports.items())]
         options += [f"dir={self.folder}/data", f"s3.config={self.folder}/identities.json"]
         options += [f"{part}.localSocket={self.folder}/{part}.sock" for part in ("filer", "s3")]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
-        with (self.folder / "log").open("wb") as log:
-            command = [self._program, "-logtostderr=true", "server", *(f"-{option}" for option in options)]
+        with (self.folder / "log").open("ab") as log:
+            command = [program, "-logtostderr=true", "server", *(f"-{option}" for option in options)]
             self._process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
 
     def client(self, **config: Any) -> Any:
         """Amazon's own client for it."""
