@@ -31,10 +31,7 @@ BIG = 24_000_001
 
 @pytest.fixture
 def url() -> str:
-    server = postgres_server.server()
-    server.run("DROP DATABASE IF EXISTS moved")
-    server.run("CREATE DATABASE moved")
-    return server.url("moved")
+    return postgres_server.server().anew("moved")
 
 
 class Bucket:

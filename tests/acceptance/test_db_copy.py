@@ -20,10 +20,7 @@ OFF = "workers: {docker: {enabled: false}, host: {enabled: false}, builtin: {ena
 
 @pytest.fixture
 def url() -> str:
-    server = postgres_server.server()
-    server.run("DROP DATABASE IF EXISTS copied")
-    server.run("CREATE DATABASE copied")
-    return server.url("copied")
+    return postgres_server.server().anew("copied")
 
 
 def tables(done) -> dict:

@@ -50,6 +50,12 @@ class Server:
         """The URL of one of its databases."""
         return f"postgresql://{SUPERUSER}@{self._place}/{name}" if self._place else f"postgresql://{SUPERUSER}@/{name}?host={self.folder}"
 
+    def anew(self, name: str) -> str:
+        """The URL of an empty database of this name; what was in one before is gone."""
+        self.run(f"DROP DATABASE IF EXISTS {name}")
+        self.run(f"CREATE DATABASE {name}")
+        return self.url(name)
+
     def run(self, statement: str, database: str = SUPERUSER) -> str:
         """What a statement gives, a line per row."""
         return self._run(self._binaries / "psql", *self._socket(), "-U", SUPERUSER, "-d", database, "-AtXc", statement)
