@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from tcbox.services.auth import static
 from tcbox.services.auth.directory import Directory
 from tcbox.services.auth.static import StaticClient
 from tests.support import auth as support
+from tests.support import databases
 from tests.support.auth import ROOT, SEALER, Auth, refused
 from tests.support.databases import database  # noqa: F401
+from tests.support.waiting import eventually
 
 migrations = support.MIGRATIONS
 SOON = "2035-01-01T00:00:00.000Z"
@@ -33,12 +36,14 @@ def clock() -> clocks.VirtualClock:
 
 @pytest_asyncio.fixture
 async def pair(database: db.Database, clock: clocks.VirtualClock) -> AsyncIterator[tuple[Auth, Auth]]:  # noqa: F811
-    """Two processes' worth of the service on one database."""
+    """Two processes' worth of the service on one database, which look for the other's changes only when a test says so."""
     async with AsyncExitStack() as stack:
-        yield (
-            await stack.enter_async_context(support.running(database, clock)),
-            await stack.enter_async_context(support.running(database, clock)),
-        )
+        one, two = [await stack.enter_async_context(support.running(database, clock)) for _ in range(2)]
+        for auth in (one, two):
+            auth.service._hear = lambda: None  # type: ignore[method-assign]
+            if auth.service._hearing is not None:
+                await auth.service._hearing
+        yield one, two
 
 
 def signed(client_id: str, token: str) -> credentials.SignedRequest:
@@ -69,6 +74,15 @@ async def test_what_one_process_changes_counts_in_the_others(pair: tuple[Auth, A
     await known.refresh()
     assert isinstance(known.authenticate(ask), Failure)
     assert list(known.expand(["assume:r"])) == ["assume:r"]
+
+
+async def test_what_one_process_changes_is_heard_in_the_others(tmp_path: Path, clock: clocks.VirtualClock) -> None:
+    """A process that nobody asks takes over at once what another one changes, long before its loop would look."""
+    async with databases.two(migrations, clock, tmp_path) as (here, there), support.running(here, clock) as one, support.running(there, clock) as two:
+        await databases.listening(there)
+        await one.root.createRole("r", {"description": "", "scopes": ["deep"]})
+        known = two.service.directory
+        await eventually(lambda: list(known.expand(["assume:r"])) == ["assume:r", "deep"])
 
 
 async def test_roles_are_checked_against_those_that_others_have_made(pair: tuple[Auth, Auth]) -> None:
@@ -138,7 +152,6 @@ async def test_looks_are_shared(pair: tuple[Auth, Auth]) -> None:
     known = pair[1].service.directory
     if not known._db.shared:
         pytest.skip("a database of one process knows of no others")
-    pair[1].service._hear = lambda: None  # type: ignore[method-assign]  # it would look by itself
     looks, began, going_on = 0, asyncio.Event(), asyncio.Event()
 
     async def look() -> None:
