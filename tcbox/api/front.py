@@ -39,6 +39,8 @@ class Front:
         known: names of services that belong to the instance, running or not.
         off: names of those that are switched off, with the key of the configuration that says so.
         leaving: whether each answer says that the connection ends with it, so that clients go elsewhere.
+        complete: set once all is mounted; pages and streams wait for it, since a browser that is told that there is no
+            stream of events yet would never ask again.
     """
 
     def __init__(self, clock: clocks.Clock) -> None:
@@ -47,6 +49,8 @@ class Front:
         self.off: Mapping[str, str] = {}
         self.connections: set[Connection] = set()
         self.leaving = False
+        self.complete = asyncio.Event()
+        self.complete.set()
         self.running: set[asyncio.Task[wire.Answer]] = set()
         self._clock = clock
         self._mounts: list[tuple[str, Mounted]] = []
@@ -85,6 +89,7 @@ class Front:
         if self._server is None:
             return
         self._server.close()
+        self.complete.set()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self.connections):
@@ -157,6 +162,7 @@ class Front:
     async def _mounted(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
+        await self.complete.wait()
         path = request.raw_path
         for prefix, handler in self._mounts:
             if path.startswith(prefix) and not path.startswith("/api/"):

@@ -77,6 +77,7 @@ class Box:
         await database.start([event_bus.migrations, *(services.migrations(name) for name in enabled)])
         self.front.known = set(enabled)
         self.front.off = services.switched_off(settings)
+        self.front.complete.clear()
         self.port = await self.front.listen(settings.host, settings.port)
         self.root_url = (settings.root_url or f"http://{_shown(settings.host)}" + (f":{self.port}" if self.port != 80 else "")).rstrip("/")
         bus = Bus(database, self.clock)
@@ -102,6 +103,7 @@ class Box:
         self._mount(shared, page)
         self._stack.push_async_callback(self.supervisor.stop)
         await self.supervisor.start()
+        self.front.complete.set()
         await self.seed.begin(shared.running["auth"].roles)
         if not planted.exists():
             await seed.plant(shared.running["auth"].roles, self.root_client.client_id)

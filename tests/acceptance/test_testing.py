@@ -110,7 +110,7 @@ def test_a_wrong_setting_is_told_before_anything_starts(tmp_path):
 
 def _beside_the_pool() -> int:
     """Threads but for those of event loops' pools, which may grow while earlier ones are busy."""
-    return sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
+    return sum(not thread.name.startswith(("asyncio_", "uvloop_")) for thread in threading.enumerate())
 
 
 def test_a_hundred_instances_leave_nothing(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support import shared, vendors
+from tests.support import ports, shared, vendors
 
 TCBOX = [sys.executable, "-m", "tcbox"]
 
@@ -36,7 +36,7 @@ class Box:
         self.config = folder / "tcbox.yml"
         self.config.write_text(config or "log: {level: info}\n")
         self.info: dict = {}
-        self.port = 0
+        self.port = ports.free()[0]  # it must be free again after each stop and kill
 
     @property
     def env(self) -> dict[str, str]:
