@@ -120,6 +120,19 @@ async def refusal(site, query="", method="GET", **headers):
         return reply.status, await reply.json(), reply.headers
 
 
+async def test_who_asks_before_all_is_there_waits(site):
+    """A browser that asks while an instance starts is not told that there is no stream, after which it would not ask again."""
+    site.front.unmount(streams.PREFIX)
+    site.front.complete.clear()
+    async with aiohttp.ClientSession() as session:
+        asking = asyncio.create_task(session.get(f"{site.url}?binding={changed.address}"))
+        assert not (await asyncio.wait({asking}, timeout=0.5))[0]
+        site.front.mount(streams.PREFIX, site.streams.handle)
+        site.front.complete.set()
+        async with await asking as reply:
+            assert reply.status == 200
+
+
 async def test_what_is_bound_comes_as_it_happens(site, bus, database):
     """A stream brings, from now on and in order, what one of its bindings takes, whole and to the letter."""
     await tell(bus, database, 0)
