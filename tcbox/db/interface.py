@@ -96,9 +96,9 @@ class Database(Protocol):
 
         `fn` must await nothing but its transaction, and must change nothing outside it, for it may run more than once.
         `bulk` says that it takes long (more than some 10 ms): other callers then wait, but the event loop does not.
-        `queued` says that its last statement changes a row that many others change at the same time, and that it needs no common
-        view of what the statements before it read: then it waits for its turn at that row, where otherwise it may have to run
-        again. What it publishes must not follow from what it waited for, since its messages have their place by then.
+        `queued` says that its last statement changes a row that many others change at the same time. On PostgreSQL it then runs at
+        READ COMMITTED and waits for that row's lock, where at REPEATABLE READ it may have to run again; so its statements see
+        no common state. What it publishes must not follow from what it waited for, since messages get their ids before.
         """
         ...
 

@@ -80,7 +80,7 @@ class Histogram:
     """How often a measured value was within each of some bounds.
 
     Args:
-        buckets: upper bounds, growing; beyond the last all values count together.
+        buckets: upper bounds, growing; values above the last share one more.
     """
 
     def __init__(self, name: str, text: str, labels: Sequence[str] = (), buckets: Sequence[float] = SECONDS) -> None:
