@@ -12,7 +12,7 @@ from tcbox import db, log
 from tcbox.credentials.sealed import Sealer
 from tcbox.events import Bus
 from tcbox.runtime import LoopSpec
-from tcbox.services.auth import audit, clients, declarations, directory, events, roles, store, usage
+from tcbox.services.auth import audit, clients, declarations, directory, events, roles, store
 from tcbox.services.auth.api.audit import AuditMethods
 from tcbox.services.auth.api.authentication import AuthenticationMethods
 from tcbox.services.auth.api.clients import ClientMethods
@@ -48,8 +48,6 @@ class Service:
     Args:
         sealer: seals access tokens; its key is kept apart from the database.
         static_clients: those of the configuration, and of the instance's own services.
-        audit_retention: ms for which it is remembered who changed what.
-        last_used_delay: ms by which the date of a client's last use may be behind.
 
     Attributes:
         directory: tells who signed a request, for the dispatchers of all services.
@@ -73,17 +71,15 @@ class Service:
         clock: clocks.Clock,
         static_clients: Iterable[StaticClient] = (),
         vendors: Vendors | None = None,
-        audit_retention: int = audit.RETENTION,
-        last_used_delay: int = usage.DELAY,
     ) -> None:
         self._db = database
         self._clock = clock
         self._outgoing = Outgoing()
         self._vendors = vendors or Vendors()
-        self._usage = Usage(clock, delay=last_used_delay)
+        self._usage = Usage(clock)
         self._hearing: asyncio.Task[None] | None = None
         self.directory = Directory(database, sealer, clock, static_clients=static_clients, usage=self._usage)
-        self.audit = audit.Audit(database, clock, retention=audit_retention)
+        self.audit = audit.Audit(database, clock)
         self.clients = clients.Clients(database=database, bus=bus, sealer=sealer, known=self.directory, audit=self.audit, clock=clock)
         self.roles = roles.Roles(database, bus, self.directory, self.audit)
         self._sentry = sentry.Dsns(self._vendors.sentry, self._outgoing, clock)

@@ -24,7 +24,6 @@ class Service:
         anonymous: calls the queue as one who has none.
         client_id, access_token: the service's own credentials, with which URLs of artifacts are signed.
         root_url: of the instance, where those URLs lead.
-        expire_interval_ms: pause between two sweeps for what has expired; until swept, it is there but not shown.
     """
 
     name = "index"
@@ -45,7 +44,6 @@ class Service:
         client_id: str,
         access_token: str,
         root_url: str,
-        expire_interval_ms: int = clocks.HOUR,
     ) -> None:
         self.store = store.Store(database)
         self.completed = completed.Completed(self.store, caller)
@@ -55,7 +53,7 @@ class Service:
             Lists(self.store, clock),
             Artifacts(self.store, clock, anonymous=anonymous, client_id=client_id, access_token=access_token, root_url=root_url),
         ]
-        self.loops = [LoopSpec("expire-index", expire_interval_ms, self.expire)]
+        self.loops = [LoopSpec("expire-index", clocks.HOUR, self.expire)]
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Begin to listen for tasks that complete, where it left off."""

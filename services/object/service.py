@@ -22,7 +22,6 @@ class Service:
     Args:
         blobs: started, and closed, by whoever gives them.
         cdns: where `download` sends callers for some names, the first match first.
-        expire_interval_ms: pause between two sweeps for expired objects.
     """
 
     name = "object"
@@ -39,7 +38,6 @@ class Service:
         blobs: blobs.Blobs,
         clock: clocks.Clock,
         cdns: Sequence[Cdn] = (),
-        expire_interval_ms: int = 10 * clocks.MINUTE,
     ) -> None:
         self.store = store.Store(database)
         self._blobs = blobs
@@ -49,7 +47,7 @@ class Service:
             Uploads(store=self.store, blobs=blobs, here=self._here, clock=clock),
             Downloads(store=self.store, blobs=blobs, here=self._here, clock=clock, cdns=cdns),
         ]
-        self.loops = [LoopSpec("expire-objects", expire_interval_ms, self.expire)]
+        self.loops = [LoopSpec("expire-objects", 10 * clocks.MINUTE, self.expire)]
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Nothing is opened: the database and the blobs are there already."""

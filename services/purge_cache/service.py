@@ -14,11 +14,7 @@ _log = log.get("purge-cache")
 
 
 class Service:
-    """Requests to throw caches away.
-
-    Args:
-        expire_interval_ms: pause between two sweeps for expired requests; until swept, they are there but not shown.
-    """
+    """Requests to throw caches away."""
 
     name = "purge-cache"
     requires: tuple[str, ...] = ("auth",)
@@ -27,10 +23,10 @@ class Service:
     migrations = store.migrations
     monitoring = declarations.Monitoring
 
-    def __init__(self, *, database: db.Database, clock: clocks.Clock, expire_interval_ms: int = clocks.HOUR) -> None:
+    def __init__(self, *, database: db.Database, clock: clocks.Clock) -> None:
         self.store = store.Store(database)
         self._clock = clock
-        self.loops = [LoopSpec("expire-requests", expire_interval_ms, self.expire)]
+        self.loops = [LoopSpec("expire-requests", clocks.HOUR, self.expire)]
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Nothing is opened: the database is there already."""

@@ -48,7 +48,6 @@ class Service:
         expiration_delay: ms after they expire until tasks, artifacts and the like are removed.
         watch_workers: whether to end the runs of workers that the worker manager says are gone, rather than wait until
             their claims end.
-        worker_frequency: ms between two records of a worker, or task queue, that is seen all the time.
     """
 
     name = "queue"
@@ -75,13 +74,12 @@ class Service:
         deadline_delay: int = 0,
         expiration_delay: int = 30 * clocks.MINUTE,
         watch_workers: bool = False,
-        worker_frequency: int = 30 * clocks.MINUTE,
     ) -> None:
         self._bus = bus
         self._database = database
         self._watch_workers = watch_workers
         self.waiters = Waiters(clock, lambda task_queue_id: database.signal(PENDING, task_queue_id))
-        self.sightings = Sightings(database, clock, frequency=worker_frequency)
+        self.sightings = Sightings(database, clock)
         self._alarms = alarms = Alarms(clock, database)
         changes = Changes(bus, self.waiters, alarms, expiration_delay=expiration_delay)
         creation = Creation(database, changes, alarms, self.sightings, deadline_delay=deadline_delay)

@@ -21,7 +21,6 @@ class Service:
 
     Args:
         audit: where changes are recorded, such as the auth service's; None to record none.
-        expire_interval_ms: pause between two sweeps for expired secrets; until swept, they are there but not readable.
     """
 
     name = "secrets"
@@ -31,18 +30,10 @@ class Service:
     migrations = store.migrations
     monitoring = declarations.Monitoring
 
-    def __init__(
-        self,
-        *,
-        database: db.Database,
-        sealer: Sealer,
-        clock: clocks.Clock,
-        audit: store.Audit | None = None,
-        expire_interval_ms: int = clocks.HOUR,
-    ) -> None:
+    def __init__(self, *, database: db.Database, sealer: Sealer, clock: clocks.Clock, audit: store.Audit | None = None) -> None:
         self.store = store.Store(database=database, sealer=sealer, audit=audit)
         self._clock = clock
-        self.loops = [LoopSpec("expire-secrets", expire_interval_ms, self.expire)]
+        self.loops = [LoopSpec("expire-secrets", clocks.HOUR, self.expire)]
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Nothing is opened: the database and the key are there already."""

@@ -88,10 +88,6 @@ class Sealer:
                 f"the sealed value of {context} was changed after it was written, or moved there from another place: restore it from a backup, or set it again"
             ) from None
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether the value is sealed with the key that seals now; if not, opening and sealing it again makes it so."""
-        return sealed[: 1 + _ID] == self._prefix
-
     def derive(self, purpose: str) -> bytes:
         """32 bytes for another purpose, such as signing URLs, that tell nothing of the key (HMAC-SHA256)."""
         return hmac.digest(self._key, b"tcbox derived key\0" + purpose.encode(), "sha256")

@@ -155,11 +155,11 @@ def parse_certificate(content: Any) -> Certificate:
     )  # fmt: skip
 
 
-def check_times(certificate: Certificate, now_ms: int, skew_ms: int = SKEW_MS) -> None:
+def check_times(certificate: Certificate, now_ms: int) -> None:
     """Check that the certificate is valid now, give or take the skew of clocks; raises CertificateError."""
-    if certificate.start > now_ms + skew_ms:
+    if certificate.start > now_ms + SKEW_MS:
         raise CertificateError("ext.certificate.start > now: the temporary credentials are not valid yet")
-    if certificate.expiry < now_ms - skew_ms:
+    if certificate.expiry < now_ms - SKEW_MS:
         raise CertificateError("ext.certificate.expiry < now: the temporary credentials have expired")
     if certificate.expiry - certificate.start > LONGEST_MS:
         raise CertificateError("ext.certificate cannot last longer than 31 days!")

@@ -39,8 +39,6 @@ class SignatureValidator:
     Args:
         clients: finds a client by its id, None when there is none; it is asked at each request.
         expand: adds to scopes what their roles give; asked only when a question needs it, so roles may change.
-        skew_ms: how far a request's time may be off.
-        certificate_skew_ms: how long before its start and after its expiry a certificate is still taken.
         remembered: how many certificates are remembered.
         wall: the time by which callers sign, in ms, where it is another than the one that is given with each request.
     """
@@ -50,15 +48,11 @@ class SignatureValidator:
         clients: Clients,
         expand: Expand,
         *,
-        skew_ms: int = SKEW_MS,
-        certificate_skew_ms: int = temporary.SKEW_MS,
         remembered: int = 4096,
         wall: Callable[[], int] | None = None,
     ) -> None:
         self._clients = clients
         self._expand = expand
-        self._skew_ms = skew_ms
-        self._certificate_skew_ms = certificate_skew_ms
         self._remembered = remembered
         self._wall = wall
         self._plain: dict[str, _Holder] = {}  # of clients that sign for themselves
@@ -86,10 +80,10 @@ class SignatureValidator:
                 "and this client's access token"
             )
         off = header.ts * 1000 - now_ms
-        if abs(off) > self._skew_ms and (self._wall is None or abs(header.ts * 1000 - self._wall()) > self._skew_ms):
+        if abs(off) > SKEW_MS and (self._wall is None or abs(header.ts * 1000 - self._wall()) > SKEW_MS):
             raise hawk.HawkError(
                 f"Unauthorized: Stale timestamp: the request's time is {abs(off) // 1000} seconds {'ahead of' if off > 0 else 'behind'} "
-                f"the server's, and may be {self._skew_ms // 1000} off; set the clock"
+                f"the server's, and may be {SKEW_MS // 1000} off; set the clock"
             )
         return self._success("hawk", header.id, header.ext, holder, header.hash or None)
 
@@ -128,7 +122,7 @@ class SignatureValidator:
             if certificate.issuer == client_id:
                 raise temporary.CertificateError("ext.certificate.issuer must differ from the supplied clientId")
             record = self._client(certificate.issuer or client_id, now_ms)
-            temporary.check_times(certificate, now_ms, self._certificate_skew_ms)
+            temporary.check_times(certificate, now_ms)
         if known is not None and (known.issuer is record or (certificate is not None and known.issuer == record)):
             self._holders.move_to_end((client_id, ext))
             return known

@@ -11,7 +11,6 @@ import yaml
 from tcbox.export.tree import Tree
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_WORKLOADS = ("Deployment", "Job")
 _NOISE = ("metadata.annotations.", "spec.volumes.settings.", "spec.volumes.migration.", "labels.tcbox.settings-hash")
 """What changes with the settings, which are told by their own words."""
 _FIRST = "spec.initContainers."

@@ -103,14 +103,6 @@ class Loop:
         if self._pause is not None:
             self._pause.cancel()
 
-    async def run_once(self) -> None:
-        """One turn, here and now; raises what the turn raises, after it was counted."""
-        try:
-            await self._turn()
-        except Exception as error:
-            self._failed(error)
-            raise
-
     @property
     def degraded(self) -> bool:
         """Whether it has failed too often in a row, and not worked since."""

@@ -93,11 +93,6 @@ class Supervisor:
             await slot.start(part)
             _log.info("restarted", extra={"part": name})
 
-    async def stop_one(self, name: str) -> None:
-        """Stop one part while the others go on; `restart` starts it again. Raises TcboxError when there is no such part."""
-        async with self._changing:
-            await ending.shielded(self._end([self._slot(name)]))
-
     def part(self, name: str) -> Lifecycle | None:
         """The part that runs under a name; None while none does. Raises TcboxError when there is no such name."""
         return self._slot(name).part

@@ -162,7 +162,7 @@ class Demo:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def raw(self, data: bytes, *, split: tuple[int, ...] = (), until_close: bool = False) -> list[tuple[int, dict[str, str], bytes]]:
+    async def raw(self, data: bytes, *, split: tuple[int, ...] = ()) -> list[tuple[int, dict[str, str], bytes]]:
         """Send bytes over a connection of their own, in pieces; all replies, up to the server's closing or a pause."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:

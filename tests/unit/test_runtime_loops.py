@@ -196,16 +196,6 @@ async def test_a_turn_that_never_waits_lets_others_run(clock, turns):
     await loop.stop()
 
 
-async def test_run_once_raises_what_the_turn_raises(clock, turns):
-    """A test can take a single turn, and sees its error, which is counted all the same."""
-    loop = Loop("l", turns, interval_ms=1000, clock=clock)
-    await loop.run_once()
-    turns.error = ValueError("x")
-    with pytest.raises(ValueError, match="x"):
-        await loop.run_once()
-    assert (loop.status().runs, loop.status().failures) == (1, 1)
-
-
 async def test_a_loop_that_ignores_its_end_is_left_behind(clock):
     """Stopping is bounded even when a turn swallows its cancellation."""
     released = asyncio.Event()

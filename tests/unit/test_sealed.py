@@ -35,8 +35,6 @@ def test_rotation():
     box = old.seal(b"x", context="a")
     new = sealed.Sealer(OTHER, old_keys=[KEY])
     assert new.open(box, context="a") == b"x"
-    assert not new.is_current(box)
-    assert new.is_current(new.seal(b"x", context="a"))
     with pytest.raises(sealed.SealError):
         old.open(new.seal(b"y", context="a"), context="a")
 
