@@ -100,7 +100,7 @@ class Jobs:
         async def add(tx: db.Tx) -> None:
             text = msgspec.json.encode(job.payload).decode()
             await tx.execute(sql.add_job, kind=job.kind, key=job.key, lane=job.lane, installation_id=job.installation_id, payload=text, event=event, now=tx.now)
-            tx.after_commit(self._alarm.now)
+            tx.after_commit(self._alarm.ring)
 
         await self._db.transaction(add)
 

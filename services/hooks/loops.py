@@ -75,7 +75,7 @@ class Loops:
         for hook in due:
             await self._advance(hook, now)
         if due:
-            self.waiting.now()
+            self.waiting.ring()
         return len(due)
 
     async def _advance(self, hook: Hook, now: int) -> None:

@@ -126,7 +126,7 @@ class Messages:
                 await firing.add(tx, made)
 
         await self._db.transaction(note)
-        self._firings.now()
+        self._firings.ring()
 
     def _discard(self, name: Name, event: Event, fault: Fault) -> None:
         count = self._discarded[name] = self._discarded.get(name, 0) + 1

@@ -121,7 +121,7 @@ class Outbox:
         for each, outcome in zip(wanted, outcomes, strict=True):
             self._count(each, outcome)
             if outcome is Outcome.ACCEPTED and each.kind in self._alarms:
-                self._alarms[each.kind].now()
+                self._alarms[each.kind].ring()
 
     async def _accept(self, tx: db.Tx, notification: Notification, *, hold: int) -> Accepted:
         if notification.kind != model.PULSE:
@@ -217,7 +217,7 @@ class Outbox:
         if self._troubles.works(kind):
             self._log.info("%s takes notifications again", self._channels[kind].server)
             if kind in self._alarms:
-                self._alarms[kind].now()
+                self._alarms[kind].ring()
         self._log.info("sent", extra={"kind": kind, "address": model.one_line(address), "attempts": delivery.attempts + 1})
 
     async def _failed(self, delivery: Delivery, fault: Undelivered) -> None:

@@ -79,7 +79,7 @@ class Changes:
         waiting = await tx.all(sql.waiting_dependents, required_id=task.id, completed=completed, limit=INLINE + 1)
         if len(waiting) > INLINE:
             await tx.execute(sql.defer_resolution, required_id=task.id, completed=completed)
-            tx.after_commit(self._alarms.dependencies.now)
+            tx.after_commit(self._alarms.dependencies.ring)
         else:
             await self.satisfy(tx, task.id, [row[0] for row in waiting])
         # the group's row comes last, so that transactions that resolve tasks of one group lock in one order

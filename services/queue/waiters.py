@@ -73,8 +73,11 @@ class Waiters:
 
     def hear(self, task_queue_id: str | None) -> None:
         """Another process says that a task of a queue is pending; None when it may have said so of any."""
-        for name in [task_queue_id] if task_queue_id is not None else list(self._queues):
-            self.wake(name, tell=False)
+        if task_queue_id is not None:
+            self.wake(task_queue_id, tell=False)
+            return
+        for name, queue in list(self._queues.items()):
+            self.wake(name, len(queue), tell=False)
 
     def place(self) -> int:
         """The place of a new call, behind all before it."""

@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from tcbox import clock as clocks
-from tcbox.events import Exchange, Exchanges, Key
-from tcbox.events.bus import Message
+from tcbox.events import Exchange, Exchanges, Key, Message
 from tcbox.services.worker_manager.model import Pool, PoolError, Worker
 
 exchanges = Exchanges(

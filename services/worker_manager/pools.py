@@ -9,8 +9,7 @@ from typing import Protocol
 import msgspec
 
 from tcbox import db, errors
-from tcbox.events import Bus
-from tcbox.events.bus import Message
+from tcbox.events import Bus, Message
 from tcbox.services.worker_manager import events, launch_configs, store
 from tcbox.services.worker_manager.model import NULL_PROVIDER, LaunchConfig, Numbers, Pool
 from tcbox.services.worker_manager.store import sql

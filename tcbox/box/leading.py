@@ -21,6 +21,7 @@ from tcbox.box.replicas import Replica, Replicas, watch
 from tcbox.config import ConfigError, Settings
 from tcbox.config.faults import Fault
 from tcbox.runtime import Registry, silence
+from tcbox.runtime.ending import watched
 
 if TYPE_CHECKING:
     import aiohttp
@@ -79,7 +80,7 @@ class Leading:
         self._server = await asyncio.get_running_loop().create_server(self._handler, self.settings.host, self.settings.port, backlog=1024, reuse_address=True)
         self.port = int(self._server.sockets[0].getsockname()[1])
         replicas = [replica for found in self._services.values() for replica in found.all]
-        self._watching = [asyncio.create_task(watch(replica, self._session), name=f"front: {replica.url}") for replica in replicas]
+        self._watching = [watched(asyncio.create_task(watch(replica, self._session), name=f"front: {replica.url}"), _log) for replica in replicas]
 
     async def stop(self) -> None:
         """Give notice, then finish what is under way, and close."""

@@ -17,9 +17,10 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import db, log
 from tcbox.events import topics
-from tcbox.events.bus import Bus
+from tcbox.events.outbox import Outbox
 from tcbox.events.tail import BATCH
 from tcbox.events.topics import Binding
+from tcbox.runtime.ending import watched
 
 KEPT = 4096
 """Messages in memory at most."""
@@ -63,10 +64,10 @@ class Hub:
         encode: what of a message is handed over.
     """
 
-    def __init__(self, bus: Bus, encode: Encode) -> None:
+    def __init__(self, outbox: Outbox, encode: Encode) -> None:
         self.position = 0
         self.closing = False
-        self._bus = bus
+        self._outbox = outbox
         self._encode = encode
         self._groups: dict[frozenset[Binding], Group] = {}
         self._by_exchange: dict[str, list[Group]] = {}
@@ -82,8 +83,8 @@ class Hub:
         """A feed of what follows an id, or of what is published from now on; to be closed at the end."""
         async with self._opening:
             if self._task is None:
-                self.position = self._trimmed = await self._bus.last_id()
-                self._task = asyncio.create_task(self._go_on(), name="events:hub")
+                self.position = self._trimmed = await self._outbox.last_id()
+                self._task = watched(asyncio.create_task(self._go_on(), name="events:hub"), self._log)
         key = frozenset(bindings)
         group = self._groups.get(key)
         if group is None:
@@ -122,7 +123,7 @@ class Hub:
     async def _go_on(self) -> None:
         while True:
             try:
-                async with contextlib.aclosing(self._bus.rows(self.position)) as batches:
+                async with contextlib.aclosing(self._outbox.rows(self.position)) as batches:
                     async for rows in batches:
                         self._take(rows)
             except Exception:
@@ -162,7 +163,7 @@ class Hub:
     async def older(self, feed: Feed) -> list[bytes]:
         """What of the outbox's next messages a feed takes; moves it on."""
         async with self._catching_up:
-            rows = await self._bus.read_rows(feed.position, BATCH)
+            rows = await self._outbox.read_rows(feed.position, BATCH)
         taken = [self._encode(row) for row in rows if feed.group.takes(row["exchange"], routing_keys(row))]
         feed.position = rows[-1]["id"] if rows else max(feed.position, self.floor(feed.group))
         return taken

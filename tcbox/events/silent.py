@@ -14,7 +14,9 @@ class Silent(Bus):
     """Publishes and reads as another bus of this process; delivers nothing to subscribers, and leaves their positions alone."""
 
     def __init__(self, bus: Bus) -> None:
-        self.__dict__.update(bus.__dict__)
+        super().__init__(bus._db, bus._clock)  # noqa: SLF001 - a bus itself
+        self._tail = bus._tail  # noqa: SLF001
+        self._published = bus._published  # type: ignore[method-assign]  # noqa: SLF001 - so that readers of that bus hear at once
 
     async def subscribe(
         self, name: str, bindings: Iterable[Binding], handler: Handler, *, durable: bool = True, prepare: Callable[[], Awaitable[object]] | None = None

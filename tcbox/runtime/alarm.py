@@ -50,7 +50,7 @@ class Alarm:
         if self._hints is not None:
             self._hints.signal(self._topic, str(time))
 
-    def now(self) -> None:
+    def ring(self) -> None:
         """Something is due now."""
         self.no_later_than(0)
 

@@ -1,4 +1,4 @@
-"""Ends that neither hang nor break off: bounded in time, shielded from cancellation, failures told and survived."""
+"""Ends that neither hang nor break off, nor stay unseen: bounded in time, shielded from cancellation, failures told and survived."""
 
 from __future__ import annotations
 
@@ -49,3 +49,27 @@ async def shielded(work: Coroutine[Any, Any, None]) -> None:
     if cancelled is not None:
         raise cancelled
     task.result()
+
+
+def watched(task: asyncio.Task[None], logger: logging.Logger) -> asyncio.Task[None]:
+    """Have a task that is to run until it is cancelled tell the log when it ends by itself; gives the task."""
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if not done.cancelled():
+            logger.error("%s has ended, which only a fault in tcbox explains: restart this process, and report it", done.get_name(), exc_info=done.exception())
+
+    task.add_done_callback(ended)
+    return task
+
+
+async def together(*works: Coroutine[Any, Any, object]) -> None:
+    """Run works side by side until the first ends, end the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -180,7 +180,7 @@ class World:
                         break
                     await asyncio.sleep(0.005)
                 assert subscription.position >= last, subscription.name
-            self.service.jobs._alarm.now()
+            self.service.jobs._alarm.ring()
             before = await self.waiting()
             await self._turn()
             await self.service.jobs.idle()

@@ -463,10 +463,10 @@ async def test_hearing_goes_on_over_a_restart_of_the_broker(bus, database, clock
 async def test_without_a_broker_bindings_to_others_say_that_they_have_no_effect(bus, database, exchange, caplog):
     """Without AMQP a binding to another system's exchange is told to have no effect, and the others work."""
     far, collector = events.Binding("exchange/other/v1/x"), Collector()
-    assert bus.without_effect([far, events.Binding(exchange.address)]) == [far]
     with caplog.at_level(logging.WARNING, "tcbox"):
         await bus.subscribe("s", [far, events.Binding(exchange.address)], collector.handle)
         await eventually(lambda: "exchange/other/v1/x has no effect" in caplog.text)
+    assert exchange.address not in caplog.text
     await tell(bus, database, exchange, 1)
     await eventually(lambda: collector.got)
 

@@ -13,7 +13,7 @@ from tcbox.db.queries import Query
 
 # What a transaction raises that only has to be run again: it got in another's way, or the schema changed beneath it.
 RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.InvalidCachedStatementError)
-_LOST = (
+LOST = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -42,7 +42,7 @@ def translated(what: Query | str, place: str) -> Iterator[None]:
         if not _is_lost(error):
             raise DatabaseError(f"{name} was called with a value that does not fit on {place}: {error}") from error
         raise _unavailable(place, error) from error
-    except _LOST as error:
+    except LOST as error:
         raise _unavailable(place, error) from error
     except asyncpg.PostgresError as error:
         raise DatabaseError(f"{name} failed on {place}: {error}") from error

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from tcbox import log
+from tcbox import errors, log
+from tcbox.db.postgres.failures import LOST
+from tcbox.runtime.ending import watched
 
 if TYPE_CHECKING:
     from tcbox.db.interface import Listener
@@ -61,7 +63,7 @@ class Signals:
         """Hear the other processes' hints; gives what ends that."""
         self._listeners[topic].append(listener)
         if "listen" not in self._tasks:
-            self._tasks["listen"] = asyncio.get_running_loop().create_task(self._listen(), name="db:listen")
+            self._tasks["listen"] = watched(asyncio.get_running_loop().create_task(self._listen(), name="db:listen"), self._log)
 
         def end() -> None:
             with contextlib.suppress(ValueError):
@@ -84,8 +86,10 @@ class Signals:
             for some in _portions(sorted(texts)):
                 try:
                     await self._send(self._channel, msgspec.json.encode([self._me, topic, some]).decode())
-                except Exception as error:  # they look for themselves, only later
+                except (errors.Unavailable, *LOST) as error:  # they look for themselves, only later
                     self._log.debug("a hint to other processes was not sent: %s", error)
+                except Exception:
+                    self._log.exception("a hint to other processes was not sent")
 
     async def _listen(self) -> None:
         pause = _FIRST_PAUSE
@@ -93,8 +97,10 @@ class Signals:
             try:
                 await self._hear_until_lost()
                 pause = _FIRST_PAUSE
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except LOST as error:
                 self._log.debug("no hints from other processes for now: %s", error)
+            except Exception:
+                self._log.exception("no hints from other processes for now")
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -110,7 +116,7 @@ class Signals:
             await lost.wait()
         finally:
             self.heard.clear()
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with contextlib.suppress(*LOST):
                 connection.terminate()
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from tcbox import log
 from tcbox.events.amqp.address import Address
@@ -91,19 +91,6 @@ async def until_lost(connection: AbstractConnection) -> None:
     done, _ = await asyncio.wait([connection.closing])
     error = next(iter(done)).exception() if not connection.closing.cancelled() else None
     raise Lost(words(error) if error is not None else "the server closed the connection") from error
-
-
-async def together(*works: Coroutine[Any, Any, object]) -> None:
-    """Run works side by side until the first ends, end the others, and raise what it raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
 
 
 def words(error: BaseException) -> str:

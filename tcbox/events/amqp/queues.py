@@ -17,11 +17,12 @@ import msgspec
 
 from tcbox import clock as clocks
 from tcbox import db, log
-from tcbox.events.amqp.link import Link, together, until_lost, words
+from tcbox.events.amqp.link import Link, until_lost, words
 from tcbox.events.event import Event, Handler
 from tcbox.events.handing import hand_over
 from tcbox.events.tail import sql
 from tcbox.events.topics import Binding
+from tcbox.runtime.ending import together, watched
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractConnection, DeliveredMessage
@@ -39,7 +40,8 @@ class Queue:
     """One subscription's queue.
 
     Attributes:
-        changes: how often its bindings were changed; `bound`: as after how many of these they are on the server.
+        changes: how often its bindings were changed.
+        bound: the value of `changes` whose bindings the server has; -1 before it has any.
         unbound: why, by exchange, it is not bound to what it should be.
         broken: why it could not be set up; empty when it was.
     """
@@ -71,7 +73,7 @@ class Queues:
 
     async def start(self) -> None:
         """Begin; a connection is made when there is something to do with it."""
-        self._task = asyncio.create_task(self._run(), name="events:queues")
+        self._task = watched(asyncio.create_task(self._run(), name="events:queues"), self._log)
 
     async def stop(self) -> None:
         """End; what was not handled stays in its queue."""

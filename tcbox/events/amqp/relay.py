@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from tcbox import db, errors, log
-from tcbox.events.amqp.link import LONGEST_PAUSE, Link, together, until_lost
-from tcbox.events.bus import Bus
+from tcbox.events.amqp.link import LONGEST_PAUSE, Link, until_lost
 from tcbox.events.lease import Lease, LeaseLost
+from tcbox.events.outbox import Outbox
 from tcbox.events.tail import sql
+from tcbox.runtime.ending import together, watched
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractConnection
@@ -39,9 +40,9 @@ _LOOK = 2.0  # seconds at most between two looks whether the database is there a
 _MEASURE = 5.0  # seconds between two looks at how many messages wait
 
 
-async def begin(bus: Bus, database: db.Database) -> None:
+async def begin(outbox: Outbox, database: db.Database) -> None:
     """Note where publishing begins, unless it has: what is announced from now on is published, whenever that starts."""
-    position = await bus.last_id()
+    position = await outbox.last_id()
 
     async def note(tx: db.Tx) -> None:
         await tx.execute(sql.begin_position, name=NAME, position=position)
@@ -62,14 +63,14 @@ class Relay:
         oldest: when the first of these was written, in ms since the epoch; 0 when none waits.
     """
 
-    def __init__(self, bus: Bus, database: db.Database, link: Link, exchanges: Callable[[], Iterable[str]], *, lease: Lease | None = None) -> None:
+    def __init__(self, outbox: Outbox, database: db.Database, link: Link, exchanges: Callable[[], Iterable[str]], *, lease: Lease | None = None) -> None:
         self.published: dict[str, int] = {}
         self.refused = 0
         self.waiting = 0
         self.oldest = 0
         self.link = link
         self.lease = lease or Lease(database, NAME)
-        self._bus = bus
+        self._outbox = outbox
         self._db = database
         self._exchanges = exchanges
         self._declared: set[str] = set()
@@ -79,8 +80,8 @@ class Relay:
 
     async def start(self) -> None:
         """Take note of where to begin, before anything is published, and begin."""
-        await begin(self._bus, self._db)
-        self._task = asyncio.create_task(together(self.run(), self._measure()), name="events:amqp")
+        await begin(self._outbox, self._db)
+        self._task = watched(asyncio.create_task(together(self.run(), self._measure()), name="events:amqp"), self._log)
 
     async def stop(self) -> None:
         """Send what is left, if that is soon done, then end."""
@@ -88,7 +89,7 @@ class Relay:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH):
-                while self.link.works and self.lease.held and await self.position() < await self._bus.last_id():
+                while self.link.works and self.lease.held and await self.position() < await self._outbox.last_id():
                     await asyncio.sleep(0.02)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -149,7 +150,7 @@ class Relay:
         for address in self._exchanges():
             await self._declare(channel, address)
         self.link.has_begun()
-        async with contextlib.aclosing(self._bus.rows(await self.position())) as batches:
+        async with contextlib.aclosing(self._outbox.rows(await self.position())) as batches:
             async for rows in batches:
                 for first in range(0, len(rows), _WINDOW):
                     await self._publish(channel, rows[first : first + _WINDOW])
