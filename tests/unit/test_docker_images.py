@@ -1,0 +1,95 @@
+"""What the docker worker has the engine do with images: which a task gets by a name, and what becomes of names that archives bring."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tarfile
+from types import SimpleNamespace
+
+import pytest
+
+from tcbox.workers.docker.engine import EngineError
+from tcbox.workers.docker.loading import Loader
+
+OLD, NEW = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
+
+
+class Engine:
+    """Images of an engine, by name; `says` is what it answers to an archive, of which it takes the names."""
+
+    def __init__(self, tags: dict[str, str], says: tuple[dict[str, str], ...] = ()) -> None:
+        self.tags, self.says, self.ids = tags, says, set(tags.values())
+
+    async def call(self, verb: str, path: str, *, query: dict[str, str] | None = None):
+        name = path.removeprefix("/images/").removesuffix("/json").removesuffix("/tag")
+        if name == "json":
+            return [{"Id": each, "RepoTags": [tag for tag, to in self.tags.items() if to == each]} for each in sorted(self.ids)]
+        short = name.removeprefix("docker.io/").removeprefix("library/")
+        found = self.tags.get(short) or next((each for each in self.ids if each.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))), None)
+        if found is None:
+            raise EngineError(f"no such image: {name}", 404)
+        tags = [tag for tag, to in self.tags.items() if to == found]
+        if verb == "POST":
+            self.tags[f"{query['repo']}:{query['tag']}"] = found
+        if verb == "DELETE":
+            self.tags.pop(short, None)
+            if found not in self.tags.values():
+                self.ids.discard(found)
+        return {"Id": found, "RepoTags": tags, "RepoDigests": [], "Size": 1}
+
+    @contextlib.asynccontextmanager
+    async def stream(self, verb, path, *, data=None, **_):
+        async for _ in data:
+            pass
+
+        async def lines():
+            for line in self.says:
+                if "Loaded image" in line.get("stream", ""):
+                    self.ids.add(NEW)
+                if "Loaded image: " in line.get("stream", ""):
+                    self.tags[line["stream"].split()[-1]] = NEW
+                yield json.dumps(line).encode()
+
+        yield SimpleNamespace(content=lines())
+
+
+@pytest.fixture
+def archive(tmp_path):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        entry = tarfile.TarInfo("manifest.json")
+        content = json.dumps([{"Config": "c.json", "RepoTags": ["debian:12"], "Layers": []}]).encode()
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    path = tmp_path / "image.tar"
+    path.write_bytes(out.getvalue())
+    return path
+
+
+def loaded(name: str) -> dict[str, str]:
+    return {"stream": f"Loaded image: {name}\n"}
+
+
+async def test_an_image_without_names_is_loaded(archive):
+    """What the engine has loaded by its id is the image."""
+    assert await Loader(Engine({}, ({"stream": f"Loaded image ID: {NEW}\n"},))).load(archive) == NEW
+
+
+@pytest.mark.parametrize("before", [{"debian:12": OLD}, {"other:1": OLD}])
+@pytest.mark.parametrize("more", [(), ({"error": "unexpected EOF"},)])
+async def test_a_name_that_an_image_took_is_given_back(archive, before, more):
+    """Should an archive keep a name after all, the name leads to what it led to before, and the image is neither used nor kept."""
+    engine = Engine(dict(before), (loaded("debian:12"), *more))
+    with pytest.raises(EngineError, match="unexpected EOF" if more else "took the name debian:12, which it has lost again") as caught:
+        await Loader(engine).load(archive)
+    assert caught.value.told
+    assert (engine.tags, engine.ids) == (before, {OLD})
+
+
+@pytest.mark.parametrize("says", [(), ({"stream": "nothing\n"},), ({"stream": f"Loaded image ID: {OLD}\nLoaded image ID: {NEW}\n"},)])
+async def test_an_archive_of_no_image_or_of_several(archive, says):
+    """An archive of which the engine does not load exactly one image is refused."""
+    with pytest.raises(EngineError, match="make it with 'docker save'"):
+        await Loader(Engine({}, says)).load(archive)
