@@ -10,8 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from tcbox import clock as clocks
+from tcbox.workers.docker import images
 from tcbox.workers.docker.engine import EngineError
+from tcbox.workers.docker.images import Images
 from tcbox.workers.docker.loading import Loader
+from tcbox.workers.docker.shelf import Shelf
+from tcbox.workers.outcomes import RunEnded
 
 OLD, NEW = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
 
@@ -41,6 +46,8 @@ class Engine:
 
     @contextlib.asynccontextmanager
     async def stream(self, verb, path, *, data=None, **_):
+        if path == "/images/create":
+            raise EngineError("pulled")
         async for _ in data:
             pass
 
@@ -93,3 +100,37 @@ async def test_an_archive_of_no_image_or_of_several(archive, says):
     """An archive of which the engine does not load exactly one image is refused."""
     with pytest.raises(EngineError, match="make it with 'docker save'"):
         await Loader(Engine({}, says)).load(archive)
+
+
+@pytest.fixture
+def private(tmp_path, monkeypatch):
+    """Images of a worker that has one by a registry's password, and one of a task's artifact, without a name."""
+    monkeypatch.setattr(images, "_registry_auth", lambda repository: {"X": "x"} if repository.startswith("registry.example.com/") else {})
+    engine = Engine({"registry.example.com/private:1": OLD, "debian:12": NEW})
+    engine.ids.add(LOADED)
+    return Images(engine, tmp_path, None, Shelf(engine, tmp_path, clocks.VirtualClock(), 10**12), None)
+
+
+LOADED = f"sha256:3f5ef9003cef{'2' * 52}"
+RUN = SimpleNamespace(task={"scopes": []}, http=None, name="x")
+LOG = SimpleNamespace(say=lambda _: None)
+
+
+@pytest.mark.parametrize("name", [OLD, LOADED, LOADED.removeprefix("sha256:"), "3f5ef9003cef", "3f5ef9003cef22", "sha256:3f5ef9003cef"])
+async def test_no_image_is_had_by_its_id(private, name):
+    """An id, or its beginning, gives no task an image of a registry's password or of another task's artifact, and the refusal says why."""
+    for image in (name, {"type": "docker-image", "name": name}):
+        with pytest.raises(RunEnded, match="is the id of an image") as caught:
+            await private.ensure(image, RUN, LOG)
+        assert caught.value.outcome.reason == "malformed-payload"
+
+
+async def test_an_image_is_had_by_its_name(private):
+    """A name in any of its forms gives the image; a short one that is the beginning of an id does not; who sets up the worker may give an id."""
+    for name in ("debian:12", "docker.io/library/debian:12"):
+        assert (await private.ensure(name, RUN, LOG)).id == NEW
+    with pytest.raises(EngineError, match="pulled"):
+        await private.ensure("3f5", RUN, LOG)
+    with pytest.raises(RunEnded, match="docker-worker:image:registry.example.com/private:1"):
+        await private.ensure("registry.example.com/private:1", RUN, LOG)
+    assert (await private.own(LOADED, RUN, LOG)).id == LOADED

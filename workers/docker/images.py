@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tcbox.workers import downloads, outcomes, scoped
+from tcbox.workers.docker import references
 from tcbox.workers.docker.engine import Engine, EngineError
 from tcbox.workers.docker.loading import Loader
 from tcbox.workers.docker.origins import Origins
@@ -22,7 +23,6 @@ from tcbox.workers.tasklog import TaskLog
 if TYPE_CHECKING:
     import aiohttp
 
-_NAME = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
 _GONE = re.compile(r"not found|denied|manifest unknown|unauthorized|authentication required|no basic auth credentials|invalid reference")
 
 
@@ -89,22 +89,24 @@ class Images:
     # -- by name
 
     async def _named(self, name: str, run: Run, log: TaskLog, *, guarded: bool = True) -> Image:
-        if _NAME.fullmatch(name) is None:
-            like = "debian:12 or registry.example.com/team/image@sha256:…"
-            raise outcomes.malformed(f"payload.image: {name!r} is not the name of an image; write it like {like}")
-        repository, tag = split(name)
+        if fault := references.fault(name, ids=not guarded):
+            raise outcomes.malformed(fault)
+        repository, tag = references.split(name)
         login = await asyncio.to_thread(_registry_auth, repository)
         if login and guarded:
             guards = tuple(dict.fromkeys(f"docker-worker:image:{each}" for each in (f"{repository}:{tag}", name)))
             await scoped.require(run, [guards], what=f"The image {name} is had with this machine's own credentials, which")
+        hold = self._shelf.hold_named if guarded else self._shelf.hold  # who sets up the worker may give an id
         async with self._locks.setdefault(name, asyncio.Lock()):
-            held = await self._shelf.hold(name)
+            held = await hold(name)
             if held is not None:
                 log.say(f"Using the image {name}, {held}")
                 return Image(held)
+            if guarded and references.short(name):
+                raise outcomes.malformed(references.NO_ID.format(name=name))
             log.say(f"Pulling the image {name}")
             await self._pull(name, repository, tag, login, log)
-            held = await self._shelf.hold(name)
+            held = await hold(name)
             if held is None:
                 raise outcomes.unavailable(f"The image {name} was pulled, and is gone again")
             self._shelf.bring(held, name)
@@ -164,16 +166,6 @@ class Images:
             return held
         finally:
             part.unlink(missing_ok=True)
-
-
-def split(name: str) -> tuple[str, str]:
-    """An image's name as repository and tag or digest; `latest` when it has neither."""
-    repository, at, digest = name.partition("@")
-    if at:
-        return repository, digest
-    head, slash, tail = name.rpartition("/")
-    tail, _, tag = tail.partition(":")
-    return head + slash + tail, tag or "latest"
 
 
 def _registry_auth(repository: str) -> dict[str, str]:

@@ -27,8 +27,8 @@ MATRIX = Matrix(
     schemas=("/schemas/docker-worker/v1/payload.json",),
     rows=(
         Row(
-            "image", "yes", "pulled unless the engine has it; with the machine's own password only for tasks with `docker-worker:image:<name>:<tag>`",
-            (f"{_FEATURES}test_images_from_a_registry", f"{_FEATURES}test_private_images_need_a_scope", f"{_WORKER}test_an_image_that_no_registry_gives"),
+            "image", "yes", "by its name, not by an id; pulled unless the engine has it; with the machine's own password only for tasks with `docker-worker:image:<name>:<tag>`",
+            (f"{_FEATURES}test_images_from_a_registry", f"{_FEATURES}test_an_image_is_given_by_its_name_alone", f"{_FEATURES}test_private_images_need_a_scope", f"{_WORKER}test_an_image_that_no_registry_gives"),
         ),
         Row("image.type=task-image", "yes", "as `docker save` writes it: plain, gzip or zstd; names in it are not taken over", _ARTIFACT_IMAGES),
         Row("image.type=indexed-image", "yes", "likewise, of the task that the index has", _ARTIFACT_IMAGES),
