@@ -8,7 +8,9 @@ import json
 import tarfile
 from types import SimpleNamespace
 
+import aiohttp
 import pytest
+from aiohttp import test_utils, web
 
 from tcbox import clock as clocks
 from tcbox.workers.docker import images
@@ -48,8 +50,11 @@ class Engine:
     async def stream(self, verb, path, *, data=None, **_):
         if path == "/images/create":
             raise EngineError("pulled")
-        async for _ in data:
-            pass
+        try:
+            async for _ in data:
+                pass
+        except Exception as error:  # as the client has it, which tells only that the request broke off
+            raise EngineError("broke off") from error
 
         async def lines():
             for line in self.says:
@@ -134,3 +139,63 @@ async def test_an_image_is_had_by_its_name(private):
     with pytest.raises(RunEnded, match="docker-worker:image:registry.example.com/private:1"):
         await private.ensure("registry.example.com/private:1", RUN, LOG)
     assert (await private.own(LOADED, RUN, LOG)).id == LOADED
+
+
+class Http:
+    """Says of each artifact where it is."""
+
+    def __init__(self, **content: str) -> None:
+        self.content = content
+
+    async def call(self, *_):
+        return self.content
+
+
+@contextlib.asynccontextmanager
+async def site(content: bytes):
+    """A server that gives the content for any path, and counts how often it was asked."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request.path)
+        return web.Response(body=content)
+
+    server = test_utils.RawTestServer(answer)
+    await server.start_server()
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield SimpleNamespace(url=str(server.make_url("/x")), session=session, asked=asked)
+    finally:
+        await server.close()
+
+
+def worker(tmp_path, session, *says) -> Images:
+    engine = Engine({}, says)
+    return Images(engine, tmp_path, session, Shelf(engine, tmp_path, clocks.VirtualClock(), 10**12), None)
+
+
+IMAGE = {"type": "task-image", "taskId": "t", "path": "public/image.tar"}
+
+
+@pytest.mark.parametrize("kind", ["reference", "s3"])
+async def test_an_image_is_fetched_from_where_the_instance_keeps_it(tmp_path, archive, kind):
+    """A URL that a task chose is not asked for, as it could be of anything that the worker's machine reaches."""
+    async with site(archive.read_bytes()) as here:
+        run, said = SimpleNamespace(http=Http(storageType=kind, url=here.url), name="x", clock=clocks.VirtualClock()), []
+        work = worker(tmp_path, here.session, {"stream": f"Loaded image ID: {NEW}\n"}).ensure(IMAGE, run, SimpleNamespace(say=said.append))
+        if kind == "s3":
+            assert (await work).id == NEW
+            assert "SHA-256" in said[-1]
+            return
+        with pytest.raises(RunEnded, match="storage type reference, which leads to a place that a task chose") as caught:
+            await work
+    assert (caught.value.outcome.reason, here.asked) == ("malformed-payload", [])
+
+
+async def test_the_log_tells_nothing_of_what_is_no_image(tmp_path):
+    """Neither the size nor the digest of what was fetched is told unless it is an image."""
+    async with site(b"internal" * 100) as here:
+        run, said = SimpleNamespace(http=Http(storageType="s3", url=here.url), name="x", clock=clocks.VirtualClock()), []
+        with pytest.raises(RunEnded, match="holds no image"):
+            await worker(tmp_path, here.session).ensure(IMAGE, run, SimpleNamespace(say=said.append))
+    assert not [line for line in said if "SHA-256" in line or "800" in line]

@@ -151,11 +151,12 @@ class Images:
         book = self._shelf.book
         log.say(f"Fetching the image of task {task_id}, {path}")
         try:
-            digest = await downloads.artifact(run, self._session, task_id, path, part)
+            digest = await downloads.artifact(run, self._session, task_id, path, part, kept=True)
             held = await self._shelf.hold(book.loaded[digest]) if digest in book.loaded else None
             if held is None:
-                log.say(f"Loading an image of {part.stat().st_size} bytes, SHA-256 {digest}")
+                log.say("Loading the image")
                 known = await self._loader.load(part)
+                log.say(f"Loaded an image of {part.stat().st_size} bytes, SHA-256 {digest}")
                 held = await self._shelf.hold(known)
                 if held is None:
                     raise EngineError("the image was loaded, and is gone again", told=True)

@@ -55,7 +55,7 @@ class Origins:
     async def _had(self, task_id: str, name: str, run: Run) -> bytes | None:
         part = self._folder / f"{run.name}.{name.rpartition('/')[2]}.part"
         try:
-            await downloads.artifact(run, self._session, task_id, name, part)
+            await downloads.artifact(run, self._session, task_id, name, part, kept=True)
             return part.read_bytes()
         except downloads.DownloadError as error:
             if error.permanent:
