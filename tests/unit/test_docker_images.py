@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import aiohttp
 import pytest
+import zstandard
 from aiohttp import test_utils, web
 
 from tcbox import clock as clocks
@@ -17,6 +18,7 @@ from tcbox.workers.docker import images
 from tcbox.workers.docker.engine import EngineError
 from tcbox.workers.docker.images import Images
 from tcbox.workers.docker.loading import Loader
+from tcbox.workers.docker.origins import Origins
 from tcbox.workers.docker.shelf import Shelf
 from tcbox.workers.outcomes import RunEnded
 
@@ -105,6 +107,23 @@ async def test_an_archive_of_no_image_or_of_several(archive, says):
     """An archive of which the engine does not load exactly one image is refused."""
     with pytest.raises(EngineError, match="make it with 'docker save'"):
         await Loader(Engine({}, says)).load(archive)
+
+
+@pytest.mark.parametrize(("window", "fault"), [(27, None), (28, r"a window of more than 128 MiB; pack it with --long=27 or less")])
+async def test_an_archive_that_takes_much_memory_to_unpack(archive, window, fault):
+    """An image packed by zstd may want as much memory as the zstd command gives it, and no more."""
+    packed = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters.from_level(1, window_log=window, enable_ldm=True))
+    out = io.BytesIO()
+    with packed.stream_writer(out, closefd=False) as writer:  # of a length that is not known before
+        writer.write(archive.read_bytes())
+    archive.write_bytes(out.getvalue())
+    work = Loader(Engine({}, ({"stream": f"Loaded image ID: {NEW}\n"},))).load(archive)
+    if fault is None:
+        assert await work == NEW
+        return
+    with pytest.raises(EngineError, match=fault) as caught:
+        await work
+    assert caught.value.told
 
 
 @pytest.fixture
@@ -199,3 +218,12 @@ async def test_the_log_tells_nothing_of_what_is_no_image(tmp_path):
         with pytest.raises(RunEnded, match="holds no image"):
             await worker(tmp_path, here.session).ensure(IMAGE, run, SimpleNamespace(say=said.append))
     assert not [line for line in said if "SHA-256" in line or "800" in line]
+
+
+async def test_a_chain_of_trust_that_is_none(tmp_path):
+    """Of another task's certificate no more is read than a certificate has."""
+    async with site(b" " * (1024 * 1024 + 1)) as here:
+        run = SimpleNamespace(http=Http(storageType="s3", url=here.url), name="x", clock=clocks.VirtualClock())
+        with pytest.raises(RunEnded, match=r"chain-of-trust\.json has more than 1 MiB") as caught:
+            await Origins(tmp_path, here.session, [], strict=False).check("t", "public/image.tar", "0" * 64, run, LOG)
+    assert (caught.value.outcome.reason, list(tmp_path.iterdir())) == ("malformed-payload", [])

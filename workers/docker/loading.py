@@ -12,10 +12,13 @@ import msgspec
 
 from tcbox import log
 from tcbox.workers.docker.engine import Engine, EngineError
-from tcbox.workers.docker.untag import untagged
+from tcbox.workers.docker.untag import ArchiveError, untagged
 
 _LOG = log.get("workers")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_WINDOW = 1 << 27
+"""Memory in bytes that unpacking by zstd may take: as much as `zstd -d` takes unless it is told to take more."""
+_TOO_FAR = "it is packed by zstd with a window of more than 128 MiB; pack it with --long=27 or less"
 _LOADED = re.compile(r"Loaded image(?: ID)?: (\S+)")
 
 
@@ -102,7 +105,7 @@ class _Archive:
                 while chunk := await asyncio.to_thread(_some, found):
                     yield chunk
             except Exception as error:
-                self.fault = error
+                self.fault = ArchiveError(_TOO_FAR) if "too much memory" in str(error) else error
                 raise
 
 
@@ -112,7 +115,7 @@ def _unpacked(raw: IO[bytes]) -> IO[bytes]:
     if head == _ZSTD:
         import zstandard
 
-        packed: IO[bytes] = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(raw, read_across_frames=True)
+        packed: IO[bytes] = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(raw, read_across_frames=True)
         return packed
     if head[:2] == _GZIP:
         import gzip
