@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _TRIES = 6
 _CHUNK = 1024 * 1024
+_KEPT = ("s3", "object")
+"""Storage types whose bytes are where the instance itself put them; with others, a task said which URL is fetched."""
 
 
 class DownloadError(errors.TcboxError):
@@ -28,6 +30,10 @@ class DownloadError(errors.TcboxError):
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+
+
+class TooLarge(DownloadError):
+    """What is fetched has more bytes than it may have."""
 
 
 async def indexed_task(run: Run, namespace: str) -> str:
@@ -43,17 +49,27 @@ async def indexed_task(run: Run, namespace: str) -> str:
     return task_id
 
 
-async def artifact(run: Run, session: aiohttp.ClientSession, task_id: str, name: str, target: Path) -> str:
+async def artifact(
+    run: Run, session: aiohttp.ClientSession, task_id: str, name: str, target: Path, *, kept: bool = False, most: int | None = None
+) -> str:  # fmt: skip
     """Fetch an artifact of a task's latest run into a file, and give the content's SHA-256 in hexadecimal.
+
+    Args:
+        kept: whether it must be one whose bytes the instance keeps: a reference leads to whatever URL its task chose, of
+            places that this machine reaches and no task does.
+        most: how many bytes it may have; None for any number.
 
     Raises DownloadError.
     """
     try:
         content = await run.http.call("queue", "latestArtifact", task_id, name)
+        if kept and content["storageType"] not in (*_KEPT, "error"):
+            why = f"is of the storage type {content['storageType']}, which leads to a place that a task chose and is not followed for this"
+            raise DownloadError(f"The artifact {name} of task {task_id} {why}: upload its content", permanent=True)
         url = await _url(run, content)
     except errors.ApiError as error:
         raise DownloadError(f"The artifact {name} of task {task_id} cannot be had: {error}", permanent=error.status < 500) from error
-    return await fetch(session, url, target, what=f"the artifact {name} of task {task_id}", clock_sleep=run.clock.sleep)
+    return await fetch(session, url, target, what=f"the artifact {name} of task {task_id}", clock_sleep=run.clock.sleep, most=most)
 
 
 async def allowed(run: Run, task_id: str, name: str) -> None:
@@ -78,10 +94,13 @@ async def _url(run: Run, content: dict[str, Any]) -> str:
     return str(reply["url"])
 
 
-async def fetch(session: aiohttp.ClientSession, url: str, target: Path, *, what: str, clock_sleep: Any) -> str:
+async def fetch(session: aiohttp.ClientSession, url: str, target: Path, *, what: str, clock_sleep: Any, most: int | None = None) -> str:
     """Fetch a URL into a file, its content decoded, and give the SHA-256 in hexadecimal.
 
-    Raises DownloadError when all tries failed.
+    Args:
+        most: how many bytes it may have, decoded; None for any number.
+
+    Raises DownloadError when all tries failed, TooLarge when it has more bytes than it may have.
     """
     import aiohttp
 
@@ -93,7 +112,7 @@ async def fetch(session: aiohttp.ClientSession, url: str, target: Path, *, what:
         try:
             async with session.get(url, timeout=limit) as reply:
                 if reply.status == 200:
-                    return await _save(reply, target)
+                    return await _save(reply, target, what, most)
                 why = f"HTTP status {reply.status}"
                 if reply.status < 500 and reply.status != 429:
                     raise DownloadError(f"Cannot fetch {what} from {url}: {why}", permanent=True)
@@ -104,10 +123,13 @@ async def fetch(session: aiohttp.ClientSession, url: str, target: Path, *, what:
     raise DownloadError(f"Cannot fetch {what} from {url}: {why}")
 
 
-async def _save(reply: aiohttp.ClientResponse, target: Path) -> str:
-    digest = hashlib.sha256()
+async def _save(reply: aiohttp.ClientResponse, target: Path, what: str, most: int | None) -> str:
+    digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
         async for chunk in reply.content.iter_chunked(_CHUNK):
+            size += len(chunk)
+            if most is not None and size > most:
+                raise TooLarge(f"Cannot fetch {what}: it has more than the {most} bytes that it may have", permanent=True)
             digest.update(chunk)
             file.write(chunk)
     return digest.hexdigest()

@@ -40,14 +40,15 @@ class Proxy:
     Reclaims are followed by themselves, since the run's present credentials sign each request.
 
     Args:
-        guests: the network whose machines are answered, such as 172.18.0.0/16; None for the processes of this user. The
-            address that the proxy itself listens at is not one of them: this machine's other programs, and containers
-            on other networks, can connect to it too.
+        guests: the network whose machines are answered, such as 172.18.0.0/16. The address that the proxy itself listens
+            at is not one of them: this machine's other programs, and containers on other networks, can connect to it too.
+        processes: whether the processes of this user are answered; without guests they alone are.
     """
 
-    def __init__(self, run: Run, session: aiohttp.ClientSession, *, guests: str | None = None) -> None:
+    def __init__(self, run: Run, session: aiohttp.ClientSession, *, guests: str | None = None, processes: bool = False) -> None:
         self._run, self._session = run, session
         self._guests = None if guests is None else ipaddress.ip_network(guests)
+        self._processes = processes or guests is None
         self._host = ""
         self._own: Credentials | None = None
         self._runner: web.ServerRunner | None = None
@@ -94,11 +95,13 @@ class Proxy:
 
     def _admits(self, request: web.BaseRequest) -> bool:
         """Whether the connection comes from where the task runs: its own network, or a process of the same user."""
-        if self._guests is not None:
-            peer = request.remote or ""
-            return peer != self._host and ipaddress.ip_address(peer) in self._guests
         ends = [request.transport.get_extra_info(name) for name in ("peername", "sockname")] if request.transport is not None else []
-        return all(ends) and not peers.strange(*(end[:2] for end in ends))
+        if not all(ends):  # it is gone already
+            return False
+        peer, own = (end[:2] for end in ends)
+        if self._guests is not None and peer[0] != self._host and ipaddress.ip_address(peer[0]) in self._guests:
+            return True
+        return self._processes and peers.near(peer[0]) and not peers.strange(peer, own)
 
     def _from_here(self, request: web.BaseRequest) -> bool:
         """Whether the request is none that a page from elsewhere has a browser of this machine send.
@@ -108,7 +111,7 @@ class Proxy:
         origins = request.headers.getall("Origin", [])
         if not _near(request.headers.get("Host", "")) or (not origins and request.headers.get("Sec-Fetch-Site") == "cross-site"):
             return False
-        return all(_near(origin) if self._guests is not None else _local(origin) for origin in origins)
+        return all(_local(origin) if self._processes else _near(origin) for origin in origins)
 
     async def _replace(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web

@@ -19,19 +19,22 @@ class Purges:
 
     def __init__(self, clock: clocks.Clock) -> None:
         self._clock = clock
-        self._before: dict[str, int] = {}
+        self._before: dict[str, dict[str, int]] = {}  # by name and task queue
         self._asked: dict[str, int] = {}  # by task queue
         self._absent_until = 0
 
-    def purged(self, name: str, made: int) -> bool:
-        """Whether a cache that was made at a moment, in ms, must go."""
-        return made < self._before.get(name, 0)
+    def purged(self, name: str, made: int, task_queue_id: str | None = None) -> bool:
+        """Whether a cache that was made at a moment, in ms, must go.
+
+        Args:
+            task_queue_id: whose cache it is; None when it is common to all queues that the worker serves, so that what any
+                of them was asked for goes for it.
+        """
+        asked = self._before.get(name, {})
+        return made < (max(asked.values(), default=0) if task_queue_id is None else asked.get(task_queue_id, 0))
 
     async def ask(self, http: Http, task_queue_id: str) -> None:
-        """Learn what a task queue was asked for since the last time; an instance that cannot tell is believed to want nothing.
-
-        Caches are common to all queues that a worker serves, so what any of them was asked for goes for all.
-        """
+        """Learn what a task queue was asked for since the last time; an instance that cannot tell is believed to want nothing."""
         now = self._clock.now()
         if now < self._absent_until:
             return
@@ -48,4 +51,5 @@ class Purges:
         self._asked[task_queue_id] = now
         for request in reply["requests"]:
             before = clocks.from_wire(request["before"]) + _SKEW_MS
-            self._before[request["cacheName"]] = max(before, self._before.get(request["cacheName"], 0))
+            asked_before = self._before.setdefault(request["cacheName"], {})
+            asked_before[task_queue_id] = max(before, asked_before.get(task_queue_id, 0))

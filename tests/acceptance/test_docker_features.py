@@ -318,6 +318,23 @@ async def test_an_image_from_an_artifact_takes_no_names(docker):
         images.remove(name)
 
 
+async def test_an_image_is_given_by_its_name_alone(docker):
+    """What a task brought in is had by no other task that knows, or guesses, its id."""
+    name = f"tcbox-test/ids-{os.urandom(4).hex()}:1"
+    identity = images.make(name, f"ENV OF={name}")
+    archive = images.saved(name)
+    images.remove(name)
+    maker = docker.queue.add({}, "none/none")
+    maker.artifacts["public/image.tar"], maker.content["public/image.tar"] = {"storageType": "s3"}, (archive, {})
+    image = {"type": "task-image", "taskId": maker.id, "path": "public/image.tar"}
+    assert (await docker.do({**shell("true"), "image": image})).state == "completed"
+    digits = identity.removeprefix("sha256:")
+    for given in (identity, digits, digits[:12], digits[:20]):
+        task = await docker.do({**shell("true"), "image": given})
+        assert (task.state, task.reason) == ("exception", "malformed-payload"), task.log
+        assert "is the id of an image" in task.log
+
+
 async def test_images_give_way_to_others(tmp_path):
     """When the worker's images take more than they may, those used longest ago go; never one in use, nor one that was there before."""
     before = images.make(images.IMAGE)

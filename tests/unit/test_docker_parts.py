@@ -42,6 +42,33 @@ def archive(*entries: tuple, fmt: int = tarfile.GNU_FORMAT) -> bytes:
     return out.getvalue()
 
 
+def header(name: str, size: int, kind: bytes, link: str = "") -> bytes:
+    """The header of an entry of any kind that claims any size, which tarfile would not write."""
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, link
+    made = bytearray(entry.tobuf(tarfile.USTAR_FORMAT))
+    made[124:136] = b"%011o\0" % size
+    made[148:156] = b" " * 8
+    made[148:156] = b"%06o\0 " % sum(made)
+    return bytes(made)
+
+
+def pax(record: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """An extended header of one record, such as b"size=0"; its length is put before it unless it is there."""
+    records = record if record[:1].isdigit() else next(made for size in range(999) if len(made := b"%d %s\n" % (size, record)) == size)
+    return header("pax", len(records), kind) + padded(records)
+
+
+def padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 512)
+
+
+END = b"\0" * 1024
+_LISTED = json.dumps(MANIFEST).encode()
+HIDDEN = header("manifest.json", len(_LISTED), tarfile.REGTYPE) + padded(_LISTED)
+"""A list with a name, which a reader meets that takes what is before it for empty."""
+
+
 def contents(data: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isreg()}
@@ -75,6 +102,52 @@ def test_archives_that_are_refused(data):
     """What is no archive of one image, or hides its lists behind links or long names, is refused."""
     with pytest.raises(ArchiveError):
         b"".join(untagged(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(header("x", len(HIDDEN), kind, "nowhere") + HIDDEN + END for kind in (b"1", b"2", b"3", b"4", b"5", b"6")),
+        header("x/", len(HIDDEN), tarfile.AREGTYPE) + HIDDEN + END, pax(b"size=0") + header("x", len(HIDDEN), tarfile.REGTYPE) + HIDDEN + END,
+        pax(b"size=1536") + header("x", 512, tarfile.REGTYPE) + HIDDEN + END, pax(b"size=1536") + header("x", 0, tarfile.SYMTYPE, "y") + HIDDEN + END,
+        pax(b"size=-10") + header("x", 0, tarfile.REGTYPE) + END, pax(b"size=0", tarfile.XGLTYPE) + header("x", len(HIDDEN), b"0") + HIDDEN + END,
+        pax(b"GNU.sparse.major=1") + header("x", len(HIDDEN), tarfile.REGTYPE) + HIDDEN + END,
+        header("x", len(HIDDEN), tarfile.GNUTYPE_SPARSE) + HIDDEN + END, header("x", len(HIDDEN), tarfile.CONTTYPE) + HIDDEN + END,
+        header("x", len(HIDDEN), b"Q") + HIDDEN + END, header("x", 0, tarfile.FIFOTYPE) + END, header("x", 0, tarfile.CHRTYPE) + END,
+        pax(b"99 path=x\n") + header("x", 0, tarfile.REGTYPE) + END, pax(b"path=x") + END, pax(b"path=a\0b") + header("x", 0, tarfile.REGTYPE) + END,
+        pax(b"path=d/../../e") + header("x", 0, tarfile.REGTYPE) + END,
+    ],
+)  # fmt: skip
+def test_archives_that_two_readers_would_read_differently(data):
+    """An entry with content where its kind has none, two sizes, or of a kind that images do not have, could hide a list: it is refused."""
+    with pytest.raises(ArchiveError):
+        b"".join(untagged(io.BytesIO(data)))
+
+
+def test_archives_are_written_anew():
+    """Long names, links and extended headers come out as one reader of them understood them, and nothing behind the end does."""
+    deep = "d" * 150
+    given = (
+        pax(b"mtime=1350244992.023960") + pax(b"path=%s/f" % deep.encode()) + header("x", 3, tarfile.REGTYPE) + padded(b"abc")
+        + pax(b"size=3") + header("big", 0, tarfile.REGTYPE) + padded(b"abc") + pax(b"comment=x", tarfile.XGLTYPE)
+        + header("l/layer.tar", 0, tarfile.SYMTYPE, "../m/layer.tar") + header("dir/", 0, tarfile.DIRTYPE) + END + HIDDEN + END
+    )  # fmt: skip
+    with tarfile.open(fileobj=io.BytesIO(b"".join(untagged(io.BytesIO(given))))) as tar:
+        made = [(entry.name, entry.type, entry.size, entry.linkname) for entry in tar]
+        assert not tar.pax_headers
+    assert made == [
+        (f"{deep}/f", tarfile.REGTYPE, 3, ""), ("big", tarfile.REGTYPE, 3, ""), ("l/layer.tar", tarfile.SYMTYPE, 0, "../m/layer.tar"), ("dir", tarfile.DIRTYPE, 0, ""),
+    ]  # fmt: skip
+
+
+def test_lists_lose_names_however_their_keys_are_written():
+    """The engine takes keys in any case of letters, and the last of several: none but those that are known come through."""
+    image = json.dumps([{**MANIFEST[0], "repotags": ["debian:12"], "RepoTag\u017f": ["debian:12"]}]).encode()
+    named = {"org.opencontainers.image.ref.name": "debian:12"}
+    index = {"schemaVersion": 2, "manifests": [{"digest": "d", "Annotations": named, "annotations": named}], "Manifests": [{"annotations": named}]}
+    made = contents(b"".join(untagged(io.BytesIO(archive(("manifest.json", image), ("index.json", json.dumps(index).encode()))))))
+    assert json.loads(made["manifest.json"]) == [{**MANIFEST[0], "RepoTags": None}]
+    assert json.loads(made["index.json"]) == {"schemaVersion": 2, "manifests": [{"digest": "d"}]}
 
 
 async def test_devices_of_which_there_are_few(tmp_path):

@@ -198,3 +198,96 @@ def test_nothing_is_written_outside(tmp_path: Path) -> None:
     with pytest.raises(archives.CannotUnpack, match="points outside"):
         archives.unpack(tmp_path / "z", "zip", tmp_path / "out")
     assert not (tmp_path / "evil").exists()
+
+
+def zipped(path: Path, *entries: tuple[str, int, str]) -> Path:
+    """A zip with entries of name, mode and text."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, mode, text in entries:
+            entry = zipfile.ZipInfo(name)
+            entry.create_system, entry.external_attr = 3, mode << 16
+            archive.writestr(entry, text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (("L", 0o120777, "p/q/../.."), ("p/q", 0o120777, ".."), ("L/owned.sh", 0o100755, "x")),
+        (("L", 0o120777, "p/q/../.."), ("p/q", 0o120777, ".."), ("L/owned", 0o40755, "")),
+        (("L", 0o120777, "p/q/../.."), ("p/q", 0o120777, ".."), ("L/owned", 0o120777, "x")),
+        (("L", 0o120777, "p/q/../.."), ("p/q", 0o120777, "..")),
+        (("a", 0o120777, "a"), ("a/owned", 0o100644, "x")),
+    ],
+)
+def test_a_later_link_of_a_zip_leads_nothing_outside(entries: tuple[tuple[str, int, str], ...], tmp_path: Path) -> None:
+    """A link that changes what an earlier one leads to lets neither files, folders nor links out, and none that leads out stays unseen."""
+    source = zipped(tmp_path / "z", *entries)
+    folder = tmp_path / "runs/task/mount"
+    folder.mkdir(parents=True)
+    with pytest.raises(archives.CannotUnpack, match=r"points outside|too many links"):
+        archives.unpack(source, "zip", folder)
+    assert not [path for path in tmp_path.rglob("owned*") if not path.is_relative_to(folder)]
+
+
+def test_links_of_a_zip_that_stay_inside(tmp_path: Path) -> None:
+    """Links within an archive are made, and later entries go through them."""
+    source = zipped(tmp_path / "z", ("lib", 0o120777, "real/lib"), ("real/lib/a", 0o100644, "a"), ("lib/b", 0o100644, "b"), ("real/up", 0o120777, "../lib"))
+    (tmp_path / "out").mkdir()
+    archives.unpack(source, "zip", tmp_path / "out")
+    assert {name: (tmp_path / "out/real/up" / name).read_text() for name in "ab"} == {"a": "a", "b": "b"}
+
+
+def test_rights_that_a_zip_gives(tmp_path: Path) -> None:
+    """A zip makes nothing that others can write to, nor that runs with its owner's rights; programs stay executable."""
+    source = zipped(tmp_path / "z", ("tool", 0o106777, "x"), ("plain", 0o100666, "x"), ("blind", 0o100200, "x"))
+    (tmp_path / "out").mkdir()
+    archives.unpack(source, "zip", tmp_path / "out")
+    assert {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "out").iterdir()} == {"tool": 0o755, "plain": 0o644, "blind": 0o600}
+
+
+def tarred(path: Path, *entries: tuple[str, bytes, str, int]) -> Path:
+    """A tar with entries of name, kind, link and mode."""
+    with tarfile.open(path, "w") as archive:
+        for name, kind, link, mode in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.mode = kind, link, mode
+            archive.addfile(entry)
+    return path
+
+
+def test_a_later_link_of_a_tar_gives_no_folder_outside_other_rights(tmp_path: Path) -> None:
+    """Folders get their rights last; one that a later link has led outside is refused, and what is there keeps its own."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    source = tarred(
+        tmp_path / "a", ("in/theirs", tarfile.DIRTYPE, "", 0o755), ("p", tarfile.SYMTYPE, "in", 0o777), ("p/theirs", tarfile.DIRTYPE, "", 0o755),
+        ("p", tarfile.SYMTYPE, "..", 0o777),
+    )  # fmt: skip
+    (tmp_path / "out").mkdir()
+    with pytest.raises(archives.CannotUnpack, match="points outside"):
+        archives.unpack(source, "tar", tmp_path / "out")
+    assert theirs.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_path_that_is_too_long_to_look_at(tmp_path: Path) -> None:
+    """Links whose path grows longer than the system looks at are followed all the same, or refused, but never taken for something inside."""
+    part, entries, deep = "d" * 247, [], ""
+    for letter in "abcdefghijklmnop":
+        entries += [(deep + part, tarfile.DIRTYPE, "", 0o755), (deep + letter, tarfile.SYMTYPE, part, 0o777)]
+        deep += f"{letter}/"
+    link = f"{deep}{'l' * 254}"
+    entries += [(link, tarfile.SYMTYPE, "../" * 16, 0o777), ("escape", tarfile.SYMTYPE, f"{link}/..", 0o777), ("escape/owned", tarfile.REGTYPE, "", 0o644)]
+    source = tarred(tmp_path / "a", *entries)
+    (tmp_path / "out").mkdir()
+    with pytest.raises((archives.CannotUnpack, OSError)):
+        archives.unpack(source, "tar", tmp_path / "out")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_folders_of_a_tar_have_their_rights(tmp_path: Path) -> None:
+    """A folder that may not be written to has what belongs into it, and its own rights in the end."""
+    source = tarred(tmp_path / "a", ("d", tarfile.DIRTYPE, "", 0o777), ("d/e", tarfile.DIRTYPE, "", 0o500), ("d/e/f", tarfile.REGTYPE, "", 0o4666))
+    (tmp_path / "out").mkdir()
+    archives.unpack(source, "tar", tmp_path / "out")
+    assert [(tmp_path / "out" / name).stat().st_mode & 0o7777 for name in ("d", "d/e", "d/e/f")] == [0o755, 0o500, 0o644]

@@ -6,6 +6,7 @@ import io
 import os
 import socket
 import tarfile
+import time
 import zipfile
 from types import SimpleNamespace
 
@@ -66,7 +67,10 @@ async def test_the_proxy_answers_no_page_of_a_browser(headers, status):
 
 
 async def test_the_proxy_of_a_process_answers_no_other_user(monkeypatch):
-    """A program of another user of the machine, who can connect too, gets nothing signed; root's may, which can read the credentials anyway."""
+    """A program of another user of the machine, who can connect too, gets nothing signed; root's may, which can read the credentials anyway.
+
+    Nor does one that nobody knows the user of, where users are known at all.
+    """
     run = SimpleNamespace(credentials=None, clock=clocks.SystemClock(), http=SimpleNamespace(root_url="http://127.0.0.1:1"))
     me = os.getuid()
     async with aiohttp.ClientSession() as session:
@@ -78,7 +82,7 @@ async def test_the_proxy_of_a_process_answers_no_other_user(monkeypatch):
             async with session.get(f"http://127.0.0.1:{port}/credentials") as reply:
                 seen[name] = reply.status
         await proxy.close()
-    assert seen == {"mine": 405, "another's": 403, "root's": 405, "nobody knows whose": 405}
+    assert seen == {"mine": 405, "another's": 403, "root's": 405, "nobody knows whose": 403}
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="Linux tells whose a connection is")
@@ -94,6 +98,100 @@ def test_the_system_tells_whose_a_connection_is(host):
         with taken, open("/proc/net/tcp6" if ":" in host else "/proc/net/tcp") as table:
             assert peers.find(table, taken.getpeername()[:2], taken.getsockname()[:2]) == os.getuid()
             assert not peers.strange(taken.getpeername()[:2], taken.getsockname()[:2])
+
+
+@pytest.fixture
+def another(monkeypatch):
+    """Makes sockets of IPv4 or IPv6 that are another user's than the one who looks."""
+
+    def make(family: int) -> socket.socket:
+        if os.getuid():
+            sock = socket.socket(family)
+            monkeypatch.setattr(os, "getuid", lambda me=os.getuid(): me + 7)
+            return sock
+        os.seteuid(65534)
+        try:
+            return socket.socket(family)
+        finally:
+            os.seteuid(0)
+
+    return make
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp6"), reason="Linux tells whose a connection is")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_whose_a_connection_is_however_it_was_made(another, host):
+    """A connection to an address of IPv4 is its user's also when it was made by a socket of IPv6."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for make, strange in ((socket.socket, False), (another, True)):
+        with socket.create_server(("127.0.0.1", 0)) as server, make(family) as client:
+            client.connect((host, server.getsockname()[1]))
+            taken, _ = server.accept()
+            with taken:
+                assert peers.strange(taken.getpeername(), taken.getsockname()) is strange
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp6"), reason="Linux tells whose a connection is")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_a_connection_that_was_closed_is_nobodys(another, host):
+    """Who sends a request and closes the connection at once, so that the system has it as root's, is not taken for root."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with another(socket.AF_INET6 if ":" in host else socket.AF_INET) as client:
+            client.connect((host, server.getsockname()[1]))
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        taken, _ = server.accept()
+        time.sleep(0.1)  # until the system has forgotten whose it was
+        with taken:
+            assert peers.strange(taken.getpeername(), taken.getsockname())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp6"), reason="Linux tells whose a connection is")
+@pytest.mark.parametrize(("mine", "ended", "strange"), [(True, False, False), (False, False, True), (True, True, True)])
+def test_a_connection_that_the_system_has_come_from_elsewhere(another, mine, ended, strange, monkeypatch):
+    """A process that Docker has connect from another address is known by its port, while the connection is there."""
+    with socket.create_server(("127.0.0.1", 0)) as server, (socket.socket if mine else another)(socket.AF_INET) as client:
+        client.connect(server.getsockname())
+        own, port = server.getsockname(), client.getsockname()[1]
+        monkeypatch.setattr(peers, "_open", lambda peer, to: (peer, to) == (("127.9.9.9", port), own) and not ended)
+        assert peers.strange(("127.9.9.9", port), own) is strange
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp6"), reason="Linux tells whose a connection is")
+def test_whether_a_connection_is_open():
+    """A connection is open until either end closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        taken, _ = server.accept()
+        with taken:
+            ends = taken.getpeername(), taken.getsockname()
+            assert peers._open(*ends)
+            client.close()
+            assert not peers._open(*ends)
+
+
+async def test_a_proxy_for_processes_and_their_network(monkeypatch):
+    """With docker-bridge a task's own containers and its user's processes are answered, containers of other networks are not."""
+    run = SimpleNamespace(credentials=None, clock=clocks.SystemClock(), http=SimpleNamespace(root_url="http://127.0.0.1:1"))
+    seen = {}
+    async with aiohttp.ClientSession() as session:
+        proxy = Proxy(run, session, guests="127.0.7.0/24", processes=True)
+        port = await proxy.listen("127.0.7.1")
+        for name, own, here, owner in (
+            ("a process", "127.0.7.1", True, os.getuid()), ("another user's process", "127.0.7.1", True, os.getuid() + 7),
+            ("its container", "127.0.7.2", False, None), ("another's container", "127.0.8.2", False, None),
+        ):  # fmt: skip
+            monkeypatch.setattr(peers, "find", lambda *_, owner=owner: owner)
+            monkeypatch.setattr(peers, "near", lambda _, here=here: here)
+            connector = aiohttp.TCPConnector(local_addr=(own, 0))
+            async with aiohttp.ClientSession(connector=connector) as client, client.get(f"http://127.0.7.1:{port}/credentials") as reply:
+                seen[name] = reply.status
+        await proxy.close()
+    assert seen == {"a process": 405, "another user's process": 403, "its container": 405, "another's container": 403}
+
+
+def test_which_addresses_are_this_machines():
+    """An address of this machine is told from another's."""
+    assert [peers.near(host) for host in ("127.0.0.1", "127.9.9.9", "192.0.2.7", "2001:db8::7")] == [True, True, False, False]
 
 
 async def test_what_was_fetched_for_one_task_is_not_given_to_one_that_may_not_have_it(tmp_path, monkeypatch):
@@ -197,6 +295,7 @@ def zipped(*entries: tuple[str, str, bool]) -> bytes:
         ("tar", tar(("../outside/f", "file", "x"))),
         ("tar", tar(("a", "link", "../outside"), ("a/f", "file", "x"))),
         ("tar", tar(("/outside/f", "file", "x"))),
+        ("zip", zipped(("L", "p/q/../..", True), ("p/q", "..", True), ("L/outside/f", "x", False))),
     ],
 )  # fmt: skip
 def test_archives_stay_in_their_folder(tmp_path, form, content):

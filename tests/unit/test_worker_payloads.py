@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcbox.workers.docker import payload as docker
-from tcbox.workers.docker.images import split
+from tcbox.workers.docker import references
 from tcbox.workers.host import payload as host
 from tcbox.workers.outcomes import RunEnded
 
@@ -81,4 +81,18 @@ def test_two_artifacts_of_one_name():
 )  # fmt: skip
 def test_image_names(name, parts):
     """A name is taken apart into repository and tag, the port of a registry left alone."""
-    assert split(name) == parts
+    assert references.split(name) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("debian", "docker.io/library/debian:latest"), ("debian:12", "docker.io/library/debian:12"), ("index.docker.io/debian", "docker.io/library/debian:latest"),
+        ("team/image:1", "docker.io/team/image:1"), ("docker.io/team/image:1", "docker.io/team/image:1"), ("localhost/a", "localhost/a:latest"),
+        ("host:5000/a/b", "host:5000/a/b:latest"), ("registry.example.com/a:t@sha256:00", "registry.example.com/a@sha256:00"),
+        ("3f5ef9003cef", "docker.io/library/3f5ef9003cef:latest"), ("<none>:<none>", "docker.io/library/<none>:<none>"),
+    ],
+)  # fmt: skip
+def test_names_of_the_same_image(name, full):
+    """Names that the engine takes for the same have one form."""
+    assert references.full(name) == full

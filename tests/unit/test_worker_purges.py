@@ -62,6 +62,7 @@ async def test_each_queue_is_asked_for_what_is_new_there(purges, service, clock)
     assert not purges.purged("mine", clock.now() - 2 * clocks.HOUR)
     await purges.ask(service, "p/b")
     assert purges.purged("mine", clock.now() - 2 * clocks.HOUR)
+    assert [purges.purged("mine", clock.now() - 2 * clocks.HOUR, queue) for queue in ("p/a", "p/b")] == [False, True]
     await purges.ask(service, "p/b")
     assert [(pool, since is not None) for pool, since in service.asked] == [("p/a", False), ("p/b", False), ("p/b", True)]
     assert abs(service.asked[-1][1] - (clock.now() - SKEW)) < 5000

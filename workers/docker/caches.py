@@ -1,6 +1,7 @@
 """Volumes that outlive their tasks: a task has one for itself while it runs, the next task finds it as it was left.
 
-A volume's labels say which cache it is and when it was made. While a task has it, a file in the worker's folder says so;
+A volume's labels say which cache of which task queue it is and when it was made: a worker that serves several queues has
+caches of each, since the scope for a cache may be for one queue alone. While a task has it, a file in the worker's folder says so;
 a volume whose file is still there when a worker starts is in an unknown state, and removed.
 """
 
@@ -19,6 +20,7 @@ from tcbox.workers.docker.engine import Engine, EngineError, labelled
 
 LABEL = "tcbox.cache"
 _NAME = "tcbox.cache.name"
+_QUEUE = "tcbox.cache.queue"
 _MADE = "tcbox.cache.made"
 
 
@@ -27,9 +29,11 @@ class Cache:
     """One volume of a named cache, in a task's hands; `made` is in ms.
 
     Attributes:
+        queue: the task queue whose tasks have it.
         fresh: no task has had it before.
     """
 
+    queue: str
     name: str
     volume: str
     made: int
@@ -42,7 +46,7 @@ class Caches:
     Args:
         folder: says which are in use.
         instance: only volumes of this instance are used or removed.
-        keep: how many volumes of one name are kept between tasks.
+        keep: how many volumes of one name and queue are kept between tasks.
         token: stands in the files, for the watchdog to know the volumes of this worker from those of the next.
     """
 
@@ -53,37 +57,40 @@ class Caches:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def recover(self) -> None:
-        """Remove the volumes that a worker which was killed had in use."""
+        """Remove the volumes that a worker which was killed had in use, and those of which nobody knows whose queue's they are."""
         for mark in list(self._folder.iterdir()):
             await self._remove(mark.name)
+        for volume in await self._list(f"{LABEL}={self._instance}"):
+            if _QUEUE not in volume["Labels"]:  # of a release before queues had caches of their own
+                await self._remove(volume["Name"])
 
-    async def take(self, name: str) -> Cache:
-        """A volume for a cache: the one made last, or a new one.
+    async def take(self, task_queue_id: str, name: str) -> Cache:
+        """A volume for a cache of a task queue: the one made last, or a new one.
 
         Raises EngineError.
         """
-        for cache in await self._free(name):
-            if self.purges.purged(name, cache.made):
+        for cache in await self._free(task_queue_id, name):
+            if self.purges.purged(name, cache.made, task_queue_id):
                 await self._remove(cache.volume)
             elif cache.volume not in self._used:  # not taken while others were looked at
                 self._use(cache.volume)
                 return cache
         made = self._clock.now()
-        volume = f"tcbox-{hashlib.sha256(name.encode()).hexdigest()[:12]}-{ids.slugid()}"
+        volume = f"tcbox-{hashlib.sha256(f'{task_queue_id} {name}'.encode()).hexdigest()[:12]}-{ids.slugid()}"
         self._use(volume)
-        labels = {LABEL: self._instance, _NAME: name, _MADE: str(made)}
+        labels = {LABEL: self._instance, _QUEUE: task_queue_id, _NAME: name, _MADE: str(made)}
         await self._engine.call("POST", "/volumes/create", body={"Name": volume, "Labels": labels})
-        return Cache(name, volume, made, fresh=True)
+        return Cache(task_queue_id, name, volume, made, fresh=True)
 
     async def give_back(self, cache: Cache, *, purge: bool) -> None:
         """Keep a volume for the next task, or remove it; the container that had it must be gone."""
-        if purge or self.purges.purged(cache.name, cache.made):
+        if purge or self.purges.purged(cache.name, cache.made, cache.queue):
             await self._remove(cache.volume)
             return
         self._used.discard(cache.volume)
         (self._folder / cache.volume).unlink(missing_ok=True)
         with contextlib.suppress(EngineError):
-            for extra in (await self._free(cache.name))[self._keep :]:
+            for extra in (await self._free(cache.queue, cache.name))[self._keep :]:
                 await self._remove(extra.volume)
 
     async def forget(self) -> None:
@@ -101,8 +108,9 @@ class Caches:
         self._used.add(volume)
         (self._folder / volume).write_text(self._token, encoding="ascii")
 
-    async def _free(self, name: str) -> list[Cache]:
-        found = [Cache(name, each["Name"], int(each["Labels"][_MADE])) for each in await self._list(f"{LABEL}={self._instance}", f"{_NAME}={name}")]
+    async def _free(self, queue: str, name: str) -> list[Cache]:
+        listed = await self._list(f"{LABEL}={self._instance}", f"{_QUEUE}={queue}", f"{_NAME}={name}")
+        found = [Cache(queue, name, each["Name"], int(each["Labels"][_MADE])) for each in listed]
         return sorted((cache for cache in found if cache.volume not in self._used), key=lambda cache: cache.made, reverse=True)
 
     async def _list(self, *labels: str) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ class DockerJob:
         if given.cache:
             await self._bench.caches.purges.ask(self._bench.tools.http, self._run.task_queue_id)
         for name in given.cache:
-            self._caches.append(await self._bench.caches.take(name))
+            self._caches.append(await self._bench.caches.take(self._run.task_queue_id, name))
         for cache in self._caches:
             self._log.say(f"Using {'a new volume for ' if cache.fresh else ''}the cache {cache.name} at {given.cache[cache.name]}")
         about = (await self._bench.engine.call("GET", f"/images/{image.id}/json")).get("Config") or {}

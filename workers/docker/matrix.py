@@ -27,8 +27,13 @@ MATRIX = Matrix(
     schemas=("/schemas/docker-worker/v1/payload.json",),
     rows=(
         Row(
-            "image", "yes", "pulled unless the engine has it; with the machine's own password only for tasks with `docker-worker:image:<name>:<tag>`",
-            (f"{_FEATURES}test_images_from_a_registry", f"{_FEATURES}test_private_images_need_a_scope", f"{_WORKER}test_an_image_that_no_registry_gives"),
+            "image", "yes",
+            "by its name, not by an id; pulled unless the engine has it; with the machine's own password only for tasks with "
+            "`docker-worker:image:<name>:<tag>`",
+            (
+                f"{_FEATURES}test_images_from_a_registry", f"{_FEATURES}test_an_image_is_given_by_its_name_alone",
+                f"{_FEATURES}test_private_images_need_a_scope", f"{_WORKER}test_an_image_that_no_registry_gives",
+            ),
         ),
         Row("image.type=task-image", "yes", "as `docker save` writes it: plain, gzip or zstd; names in it are not taken over", _ARTIFACT_IMAGES),
         Row("image.type=indexed-image", "yes", "likewise, of the task that the index has", _ARTIFACT_IMAGES),
@@ -36,8 +41,11 @@ MATRIX = Matrix(
         Row("artifacts.<name>", "yes", "one that is missing becomes an error artifact, and the task does not fail for it", (f"{_WORKER}test_artifacts",)),
         Row("artifacts.<name>.type=volume", "yes", "the folder is there when the task starts", (f"{_FEATURES}test_volumes_become_artifacts",)),
         Row(
-            "cache", "yes", f"{_scope('cache:<name>')}; a new one is empty, and belongs to the image's user",
-            (_CACHES, f"{_FEATURES}test_a_fresh_cache_belongs_to_the_containers_user", f"{_PARTS}test_scopes_that_a_payload_needs"),
+            "cache", "yes", f"{_scope('cache:<name>')}; each queue has its own; a new one is empty, and belongs to the image's user",
+            (
+                _CACHES, f"{_FEATURES}test_a_fresh_cache_belongs_to_the_containers_user", f"{_PARTS}test_scopes_that_a_payload_needs",
+                "unit/test_docker_caches.py::test_each_queue_has_caches_of_its_own",
+            ),
         ),
         Row("capabilities.devices.hostSharedMemory", "yes", _scope("capability:device:hostSharedMemory"), (_DEVICES,)),
         Row("capabilities.devices.kvm", "yes", f"{_scope('capability:device:kvm')}; refused where the machine has none", (_DEVICES, _FEW)),

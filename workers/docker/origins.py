@@ -14,6 +14,9 @@ from tcbox.workers.tasklog import TaskLog
 if TYPE_CHECKING:
     import aiohttp
 
+_MOST = 1024 * 1024
+"""Bytes of a certificate, or of its signature."""
+
 
 class Origins:
     """Checks images of tasks that are themselves to be certified.
@@ -55,8 +58,10 @@ class Origins:
     async def _had(self, task_id: str, name: str, run: Run) -> bytes | None:
         part = self._folder / f"{run.name}.{name.rpartition('/')[2]}.part"
         try:
-            await downloads.artifact(run, self._session, task_id, name, part)
+            await downloads.artifact(run, self._session, task_id, name, part, kept=True, most=_MOST)
             return part.read_bytes()
+        except downloads.TooLarge as error:
+            raise outcomes.malformed(f"The chain of trust of task {task_id}, which made the image, is none: {name} has more than 1 MiB") from error
         except downloads.DownloadError as error:
             if error.permanent:
                 return None

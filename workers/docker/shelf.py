@@ -14,6 +14,7 @@ import msgspec
 
 from tcbox import clock as clocks
 from tcbox import log
+from tcbox.workers.docker import references
 from tcbox.workers.docker.engine import Engine, EngineError
 
 _LOG = log.get("workers")
@@ -55,14 +56,27 @@ class Shelf:
         Raises EngineError.
         """
         async with self._gate:
-            details = await self._look(name)
-            if details is None:
-                return None
-            identity: str = details["Id"]
-            self._held[identity] += 1
-            if identity in self.book.used:
-                self.book.used[identity] = self._clock.now()
-            return identity
+            return self._holding(await self._look(name))
+
+    async def hold_named(self, name: str) -> str | None:
+        """As `hold`, but an id, or the beginning of one, is no name.
+
+        Raises EngineError.
+        """
+        wanted = references.full(name)
+        async with self._gate:
+            details = await self._look(wanted)
+            names = [*(details.get("RepoTags") or ()), *(details.get("RepoDigests") or ())] if details is not None else ()
+            return self._holding(details) if wanted in map(references.full, names) else None
+
+    def _holding(self, details: dict[str, Any] | None) -> str | None:
+        if details is None:
+            return None
+        identity: str = details["Id"]
+        self._held[identity] += 1
+        if identity in self.book.used:
+            self.book.used[identity] = self._clock.now()
+        return identity
 
     def release(self, identity: str) -> None:
         """Let an image go."""

@@ -26,6 +26,8 @@ from typing import IO, Any
 from tcbox.workers.host import lzip
 
 _CHUNK = 1024 * 1024
+_MOST_LINKS = 40
+"""As many as Linux follows in one path."""
 
 
 class CannotUnpack(Exception):
@@ -192,20 +194,78 @@ def _faults(what: str) -> Iterator[None]:
 
 
 def _untar(archive: tarfile.TarFile, folder: Path) -> None:
-    """Unpack a tar; the checks are ours, since the library has them from Python 3.11.4 on only, and Debian 12 has 3.11.2."""
+    """Unpack a tar; the checks are ours, since the library has them from Python 3.11.4 on only, and Debian 12 has 3.11.2.
+
+    Each entry is looked at as late as it is unpacked, and folders once more when they get their rights at the end: a link
+    that came in between may have changed what an earlier one leads to.
+    """
     trusted: Any = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
-    archive.extractall(folder, members=_sound(archive, folder.resolve()), **trusted)  # noqa: S202 - see `_sound`
-
-
-def _sound(archive: tarfile.TarFile, home: Path) -> Iterator[tarfile.TarInfo]:
-    """The entries, each as late as it is to be unpacked: none outside of the folder, nor writable for others, nor with another's rights."""
+    home = os.path.realpath(folder)
+    folders = []
     for entry in archive:
         entry.name = entry.name.lstrip("/")
-        names = [entry.name, entry.linkname] if entry.islnk() else [entry.name]
-        if not all((home / name).resolve().is_relative_to(home) for name in names):
-            raise CannotUnpack(f"the entry {entry.name} points outside of the archive")
-        entry.mode &= 0o755
-        yield entry
+        entry.mode &= 0o755  # neither writable for others, nor with another's rights
+        _check(home, entry.name, *([entry.linkname] if entry.islnk() else []))
+        archive.extract(entry, home, set_attrs=not entry.isdir(), **trusted)
+        if entry.isdir():
+            folders.append(entry)
+    for entry in sorted(folders, key=lambda each: each.name, reverse=True):
+        path = os.path.join(home, entry.name)
+        _check(home, entry.name)
+        with contextlib.suppress(tarfile.ExtractError):  # what the file system does not keep is not missed
+            archive.chown(entry, path, numeric_owner=False)
+            archive.utime(entry, path)
+            archive.chmod(entry, path)
+
+
+def _check(home: str, *names: str) -> None:
+    """Raises CannotUnpack unless all names stay below the folder now."""
+    for name in names:
+        if not _stays(home, name):
+            raise CannotUnpack(f"the entry {name} points outside of the archive")
+
+
+def _stays(home: str, name: str) -> bool:
+    """Whether a name below a folder never leaves it, when every link on the way is followed as the system would.
+
+    Path.resolve is not enough: what it cannot look at, as a path that is too long, it takes for no link.
+
+    Raises CannotUnpack when links go in a circle, or something cannot be looked at.
+    """
+    place, left, links = home, name.split("/")[::-1], 0
+    if os.path.isabs(name):
+        return False
+    while left:
+        part = left.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if place == home:
+                return False
+            place = os.path.dirname(place)
+            continue
+        place = os.path.join(place, part)
+        target = _target(place)
+        if target is None:
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise CannotUnpack(f"the entry {name} leads through too many links")
+        if os.path.isabs(target):
+            return False
+        left += target.split("/")[::-1]
+        place = os.path.dirname(place)
+    return True
+
+
+def _target(path: str) -> str | None:
+    """Where a link leads, None for what is no link or not there."""
+    try:
+        return os.readlink(path) if stat.S_ISLNK(os.lstat(path).st_mode) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise CannotUnpack(f"an entry's place cannot be looked at: {error.strerror or error}") from error
 
 
 def _extract(source: Path, form: str, folder: Path) -> None:
@@ -219,21 +279,27 @@ def _extract(source: Path, form: str, folder: Path) -> None:
 
 
 def _unzip(source: Path, folder: Path) -> None:
+    home = os.path.realpath(folder)
+    links = []
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist():
             mode = entry.external_attr >> 16
+            name = "/".join(part for part in entry.filename.split("/") if part not in ("", ".", ".."))  # as the library writes it
             if stat.S_ISLNK(mode):
-                _link(archive.read(entry).decode(), folder, entry.filename)
+                _link(archive.read(entry).decode(), home, name)
+                links.append(name)
                 continue
-            path = archive.extract(entry, folder)
+            _check(home, name)
+            path = archive.extract(entry, home)
             if mode and not entry.is_dir():
-                os.chmod(path, stat.S_IMODE(mode) | stat.S_IRUSR)
+                os.chmod(path, (mode & 0o755) | stat.S_IRUSR)  # neither writable for others, nor with another's rights
+    _check(home, *links)  # a later link may have changed where an earlier one leads
 
 
-def _link(target: str, folder: Path, name: str) -> None:
-    path = folder / name
-    home = path.parent.resolve()  # where an earlier link among the folders above it leads
-    if os.path.isabs(target) or not all(each.is_relative_to(folder.resolve()) for each in (home, (home / target).resolve())):
+def _link(target: str, home: str, name: str) -> None:
+    above = os.path.dirname(name)
+    if not name or os.path.isabs(target) or not _stays(home, os.path.join(above, target)):
         raise CannotUnpack(f"the link {name} points outside of the archive, to {target}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(target)
+    path = os.path.join(home, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.symlink(target, path)

@@ -176,7 +176,7 @@ class HostJob:
         except DockerError as error:
             raise unanswered(error) from error
         contained = self._container is not None
-        self._proxy = Proxy(self._run, self._means.tools.session, guests=network.subnet if contained else None)
+        self._proxy = Proxy(self._run, self._means.tools.session, guests=network.subnet, processes=not contained)
         try:
             port = await self._proxy.listen(network.gateway, (80, 0))
         except OSError as error:

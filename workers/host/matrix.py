@@ -109,7 +109,7 @@ MATRIX = Matrix(
         Row(
             "taskclusterProxyInterface=docker-bridge",
             "yes",
-            "where a Docker engine answers; `TASKCLUSTER_DOCKER_NETWORK` names the network",
+            "where a Docker engine answers; `TASKCLUSTER_DOCKER_NETWORK` names the network, whose containers alone are answered",
             (f"{_D2G}processes_reach_the_proxy_on_a_bridge", f"{_PURE}without_docker"),
         ),
         Row(
