@@ -111,6 +111,19 @@ async def test_many_dependents_are_scheduled_by_the_loop(queue: Queue) -> None:
     assert (await queue.announced()).count("pending") == 121
 
 
+async def test_a_failure_after_a_rerun_takes_nothing_back_from_the_loop(queue: Queue) -> None:
+    """A success whose many dependents the loop has not yet looked after counts, also when the task has failed since."""
+    first = await queue.create()
+    dependents = [await queue.create(dependencies=[first]) for _ in range(2)]
+    always = [await queue.create(dependencies=[first], requires="all-resolved") for _ in range(60)]
+    await queue.run(first)
+    await queue.call("rerunTask", first)
+    await queue.run(first, "reportFailed")
+    while await queue.service.work.satisfy_dependents():
+        pass
+    assert {await queue.state(task_id) for task_id in dependents + always} == {"pending"}
+
+
 async def test_dependents_are_listed_in_pages(queue: Queue) -> None:
     """listDependentTasks gives status and definition of each task that depends on one."""
     first = await queue.create()

@@ -24,9 +24,9 @@ UPDATE queue_tasks SET blocked = blocked - 1 WHERE id = :id
 RETURNING blocked, id, deadline, expires, ever_resolved, routes, tags, status
 
 -- name: defer_resolution
--- Leave a task's dependents to the dependencies loop.
+-- Leave a task's dependents to the dependencies loop; what a success before a rerun has released stays released.
 INSERT INTO queue_resolutions (required_id, completed) VALUES (:required_id, :completed)
-ON CONFLICT (required_id) DO UPDATE SET completed = excluded.completed
+ON CONFLICT (required_id) DO UPDATE SET completed = excluded.completed WHERE excluded.completed > queue_resolutions.completed
 
 -- name: next_resolution
 -- A task whose dependents have been left to the loop.
