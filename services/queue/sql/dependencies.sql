@@ -29,8 +29,9 @@ INSERT INTO queue_resolutions (required_id, completed) VALUES (:required_id, :co
 ON CONFLICT (required_id) DO UPDATE SET completed = excluded.completed WHERE excluded.completed > queue_resolutions.completed
 
 -- name: next_resolution
--- A task whose dependents have been left to the loop.
-SELECT required_id, completed FROM queue_resolutions ORDER BY required_id LIMIT 1
+-- A task whose dependents have been left to the loop; its status, if it is still there.
+SELECT required_id, completed, (SELECT status FROM queue_tasks WHERE id = required_id) AS status
+FROM queue_resolutions ORDER BY required_id LIMIT 1
 
 -- name: end_resolution
 -- All dependents of a task have been looked after.
