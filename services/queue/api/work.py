@@ -128,7 +128,8 @@ class Work:
 
         Say that a run has ended with success; the task is resolved as `completed`.
         """
-        return await self._report(taskId, replies.run_number(runId), "completed")
+        unsuccessful = isinstance(call.payload, dict) and call.payload.get("success") is False  # as workers of long ago say it
+        return await self._report(taskId, replies.run_number(runId), "failed" if unsuccessful else "completed")
 
     @api.post(
         "/task/<taskId>/runs/<runId>/failed", name="reportFailed", output="task-status-response", category=_CATEGORY,
