@@ -157,6 +157,7 @@ async def test_what_does_not_exist_is_not_found(queue: Queue) -> None:
     for name, args, payload in calls:
         error = await queue.refused(name, *args, payload=payload)
         assert (error.code, error.status) == ("ResourceNotFound", 404), name
+        assert ("a task was created for it" in str(error)) == (name in ("getProvisioner", "getWorkerType", "getTaskQueue")), name
 
 
 async def test_reports_can_be_repeated_but_not_contradicted(queue: Queue) -> None:
