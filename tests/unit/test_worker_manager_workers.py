@@ -275,7 +275,8 @@ async def test_with_what_the_queue_knows(manager, clock):
     one = await manager.ok("getWorker", "proj", "ci", "g", "w4")
     assert (one["provisionerId"], one["workerType"], one["state"], one["capacity"]) == ("proj", "ci", "running", 1)
     assert len(one["recentTasks"]) == 1 and one["quarantineDetails"][0]["quarantineInfo"] == "broken"
-    assert (await manager.ok("getWorker", "proj", "ci", "g", "w5"))["state"] == "standalone"
+    alone = await manager.ok("getWorker", "proj", "ci", "g", "w5")
+    assert (alone["state"], alone["quarantineDetails"]) == ("standalone", [])
     waiting = await manager.call("getWorker", "proj", "ci", "g", "w0")
     assert waiting.status == 404 and "has not asked for work yet" in waiting.message
     assert "Are you sure it was created?" in (await manager.call("getWorker", "proj", "ci", "g", "none")).message
