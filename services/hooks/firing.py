@@ -184,7 +184,9 @@ def kept(error: errors.TcboxError) -> str:
     words = str(error).replace("\0", "\ufffd")
     if not isinstance(error, errors.ApiError):
         return words[: model.MOST_ERROR]
-    told = {"name": type(error).__name__, "message": words[: model.MOST_ERROR // 2], "code": error.code, "statusCode": error.status}
+    said = words[: model.MOST_ERROR // 5]  # twice, and letters that JSON writes as two
+    body = {"code": error.code, "message": said}  # what the queue answered, where programs look for it
+    told = {"name": type(error).__name__, "message": said, "code": error.code, "statusCode": error.status, "body": body}
     return msgspec.json.format(_encode(told), indent=2).decode()[: model.MOST_ERROR]
 
 

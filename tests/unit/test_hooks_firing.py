@@ -328,8 +328,8 @@ async def test_when_mail_fails_the_error_is_kept_and_told(hooks: Hooks, caplog, 
 
 
 async def test_errors_that_are_huge_are_cut(hooks: Hooks) -> None:
-    """An error of a megabyte is kept in part, and still is JSON."""
-    hooks.others.before.append(errors.InputError("x" * 1_000_000))
+    """An error of a megabyte, of letters that JSON writes as two, is kept in part, and still is JSON."""
+    hooks.others.before.append(errors.InputError('"' * 1_000_000))
     await hooks.create()
     await hooks("triggerHook", "g", "h", payload={})
     kept = (await hooks.fires())[0]["error"]
