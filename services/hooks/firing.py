@@ -102,7 +102,7 @@ class Firings:
             await self._defer(taken, outcome)
             return
         if await self._finish(taken, outcome) and outcome.error is not None:
-            await self._mail.send(taken.name, outcome.error)
+            await self._mail.send(taken.name, outcome.error, taken.fired_by)
 
     async def _attempt(self, firing: Firing) -> Outcome:
         context = msgspec.json.decode(firing.context)
