@@ -102,7 +102,7 @@ class Firings:
             await self._defer(taken, outcome)
             return
         if await self._finish(taken, outcome) and outcome.error is not None:
-            await self._mail.send(taken.name, outcome.error)
+            await self._mail.send(taken.name, outcome.error, taken.fired_by)
 
     async def _attempt(self, firing: Firing) -> Outcome:
         context = msgspec.json.decode(firing.context)
@@ -184,7 +184,9 @@ def kept(error: errors.TcboxError) -> str:
     words = str(error).replace("\0", "\ufffd")
     if not isinstance(error, errors.ApiError):
         return words[: model.MOST_ERROR]
-    told = {"name": type(error).__name__, "message": words[: model.MOST_ERROR // 2], "code": error.code, "statusCode": error.status}
+    said = words[: model.MOST_ERROR // 5]  # twice, and letters that JSON writes as two
+    body = {"code": error.code, "message": said}  # what the queue answered, where programs look for it
+    told = {"name": type(error).__name__, "message": said, "code": error.code, "statusCode": error.status, "body": body}
     return msgspec.json.format(_encode(told), indent=2).decode()[: model.MOST_ERROR]
 
 

@@ -13,7 +13,7 @@ import msgspec
 from tcbox import clock as clocks
 from tcbox import db, errors, log
 from tcbox.client import LimitableCaller
-from tcbox.services.hooks.model import Name
+from tcbox.services.hooks.model import SCHEDULE, Name
 from tcbox.services.hooks.store import sql
 
 PAUSE = 30 * clocks.MINUTE
@@ -39,15 +39,20 @@ class Mail:
         self._caller = caller
         self._root_url = root_url
 
-    async def send(self, name: Name, error: errors.TcboxError) -> None:
-        """Tell the owner of a hook why it could not fire, if the hook wants it; nothing is raised."""
+    async def send(self, name: Name, error: errors.TcboxError, fired_by: str) -> None:
+        """Tell the owner of a hook why it could not fire, if the hook wants it; nothing is raised.
+
+        Args:
+            fired_by: what made it fire; the subject for a schedule is the one by which people sort Taskcluster's mails.
+        """
         row = await self._db.point(sql.get_hook, **name.columns)
         if row is None:
             return
         metadata = msgspec.json.decode(row["metadata"])
         if not metadata.get("emailOnError", True) or not await self._turn(name):
             return
-        message = {"address": metadata["owner"], "subject": f"[Taskcluster Hooks] {name} could not create its task"[:255], "content": self._words(name, error)}
+        failure = f"Scheduled Hook failure: {name}" if fired_by == SCHEDULE else f"{name} could not create its task"
+        message = {"address": metadata["owner"], "subject": f"[Taskcluster Hooks] {failure}"[:255], "content": self._words(name, error)}
         try:
             await self._caller.limited(["notify:email:*"]).call("notify", "email", payload=message)
         except errors.ApiError as refusal:

@@ -5,7 +5,7 @@ Source: the queue's description of artifact storage types and of their immutabil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -121,6 +121,18 @@ def may_replace(original: Artifact, new: Artifact) -> bool:
     if original.storage_type == new.storage_type:
         return new.storage_type == "reference" or original.details == new.details
     return (original.storage_type, new.storage_type) == ("reference", "link")
+
+
+def resumed(original: Artifact, new: Artifact) -> Artifact:
+    """An `object` artifact whose creation is repeated: with the upload that was begun for it.
+
+    Raises RequestConflict when the name is another artifact's, or when the upload is finished.
+    """
+    if original.storage_type == "object" and original.present:
+        raise errors.RequestConflict("Artifact already exists: the upload of {name} is finished, and it cannot be replaced. Use another name.", name=new.name)
+    if replace(new, details=original.details) != original:
+        raise conflict(original)
+    return original
 
 
 def conflict(original: Artifact) -> errors.RequestConflict:

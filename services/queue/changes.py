@@ -22,6 +22,9 @@ _DEFINED = Announcement("defined", -1)
 INLINE = 50
 """Dependents that are looked after in the transaction of a resolution; if there are more, the loop does it."""
 
+LAST_MINUTE = clock.MINUTE
+"""What waits for a task that has missed its deadline is not scheduled when its own deadline is less than this away, in ms."""
+
 
 class Changes:
     """Applies changes to tasks.
@@ -81,19 +84,25 @@ class Changes:
             await tx.execute(sql.defer_resolution, required_id=task.id, completed=completed)
             tx.after_commit(self._alarms.dependencies.ring)
         else:
-            await self.satisfy(tx, task.id, [row[0] for row in waiting])
+            await self.satisfy(tx, task.id, [row[0] for row in waiting], late=status.late)
         # the group's row comes last, so that transactions that resolve tasks of one group lock in one order
         group = await tx.one(sql.leave_group, task_group_id=status.task_group_id, first=0 if task.ever_resolved else 1)
         if group is not None and group["active"] <= 0:
             await self.publish_group(tx, exchanges.task_group_resolved, group_document(status.task_group_id, group))
 
-    async def satisfy(self, tx: db.Tx, required_id: int, dependents: list[int]) -> None:
-        """These tasks no longer wait for that one; schedule those that wait for nothing any more."""
+    async def satisfy(self, tx: db.Tx, required_id: int, dependents: list[int], *, late: bool) -> None:
+        """These tasks no longer wait for that one; schedule those that wait for nothing any more.
+
+        Args:
+            late: that one has missed its deadline. Tasks made together have deadlines moments apart, so those that would
+                be begun for moments are left to their own deadline.
+        """
+        earliest = tx.now + (LAST_MINUTE if late else 0)
         for dependent_id in dependents:
             if not await tx.execute(sql.satisfy_dependency, required_id=required_id, dependent_id=dependent_id):
                 continue
             row = await tx.one(sql.unblock, id=dependent_id)
-            if row is not None and row["blocked"] <= 0:
+            if row is not None and row["blocked"] <= 0 and row["deadline"] >= earliest:
                 await self.schedule(tx, store.task(row))
 
     async def schedule(self, tx: db.Tx, task: Task) -> Status | None:

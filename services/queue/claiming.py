@@ -85,10 +85,11 @@ class Claiming:
             again = True
         return []
 
-    async def quarantined(self, task_queue_id: str, worker_group: str, worker_id: str) -> bool:
-        """Whether a worker is not to get any work."""
+    async def quarantine(self, task_queue_id: str, worker_group: str, worker_id: str) -> int | None:
+        """Until when a worker is not to get any work, in ms since the epoch; None when it may have some."""
         row = await self._db.point(sql.get_quarantine, task_queue_id=task_queue_id, worker_group=worker_group, worker_id=worker_id)
-        return row is not None and int(row[0]) > self._clock.now()
+        until = 0 if row is None else int(row[0])
+        return until if until > self._clock.now() else None
 
     def document(self, status: Status, definition: str) -> dict[str, Any]:
         """What a worker is told of a run that it has claimed."""

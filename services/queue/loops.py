@@ -13,6 +13,7 @@ import msgspec
 
 from tcbox import clock as clocks
 from tcbox import db, log
+from tcbox.services.queue import status as statuses
 from tcbox.services.queue import store, transitions
 from tcbox.services.queue.alarms import Alarm, Alarms
 from tcbox.services.queue.changes import Changes
@@ -100,7 +101,9 @@ class Loops:
             rows = await tx.all(sql.waiting_dependents, required_id=required_id, completed=completed, limit=STEP)
             if len(rows) < STEP:
                 await tx.execute(sql.end_resolution, required_id=required_id)
-            await self._changes.satisfy(tx, required_id, [row[0] for row in rows])
+            required = resolution["status"]  # none when the task has been removed since
+            late = required is not None and statuses.decode(required).late
+            await self._changes.satisfy(tx, required_id, [row[0] for row in rows], late=late)
             return max(1, len(rows))
 
         return await self._db.transaction(step, bulk=True)

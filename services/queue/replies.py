@@ -66,3 +66,12 @@ def past_deadline(task_id: str, deadline: int, what: str) -> errors.RequestConfl
         "Task `{taskId}` can't be {what} past its deadline of {deadline}: create a new task.",
         taskId=task_id, what=what, deadline=clock.to_wire(deadline),
     )  # fmt: skip
+
+
+def in_quarantine(task_queue_id: str, worker_group: str, worker_id: str, until: int) -> errors.RequestConflict:
+    """The worker gets no tasks."""
+    return errors.RequestConflict(
+        "Worker `{workerGroup}/{workerId}` of `{taskQueueId}` is in quarantine until {quarantineUntil}, and gets no tasks: "
+        "see its quarantineDetails for the reason, and end the quarantine by quarantineWorker with a time in the past.",
+        workerGroup=worker_group, workerId=worker_id, taskQueueId=task_queue_id, quarantineUntil=clock.to_wire(until),
+    )  # fmt: skip

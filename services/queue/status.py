@@ -52,6 +52,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=Tru
         return self.state not in OPEN
 
     @property
+    def late(self) -> bool:
+        """Whether the task was resolved because its deadline had passed."""
+        return self.resolved and self.runs[-1].reason_resolved == "deadline-exceeded"
+
+    @property
     def last_run_id(self) -> int:
         """The number of the last run, -1 when there is none."""
         return len(self.runs) - 1

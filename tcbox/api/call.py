@@ -64,7 +64,8 @@ class Call:
     """What a method's coroutine is given.
 
     Attributes:
-        payload: the decoded body, checked against the schema, defaults filled in; None without an input schema.
+        payload: the decoded body, checked against the schema, defaults filled in; without an input schema any object or list,
+            and {} for a body that is not JSON by its content type.
         query: the query parameters, checked.
         request_id: as in `X-Request-Id`.
     """

@@ -44,6 +44,7 @@ class Method:
         eager: its coroutine never waits for anything but a bounded read, so it is run without a task of its own.
         conceal: the request's body must not stand in an error reply or a log.
         empty: the route's last parameter may be empty.
+        also: another route, of long ago, that leads here too and stands in no reference; a colon may follow a parameter in it.
         published: whether it stands in the service's references; one that does not is there for old clients alone.
         patient: it may wait long before it answers, and is cancelled when its caller goes away.
         advice: for JSON pointers into the body, such as "/name", what a caller is told beside a fault there.
@@ -65,6 +66,7 @@ class Method:
     conceal: bool
     patient: bool
     empty: bool
+    also: str | None
     published: bool
     advice: Mapping[str, str]
     attribute: str
@@ -129,6 +131,7 @@ class Api:
         conceal: bool = False,
         patient: bool = False,
         empty: bool = False,
+        also: str | None = None,
         published: bool = True,
         advice: Mapping[str, str] | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -147,8 +150,8 @@ class Api:
             method = Method(
                 service=self.service, name=name, verb=verb, route=route, title=title, description=description.strip(),
                 category=category or self.title, stability=stability, input=input, output=output, scopes=scopes,
-                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, published=published, advice=advice or {},
-                attribute=handler.__name__,
+                query=patterns, eager=eager, conceal=conceal, patient=patient, empty=empty, also=also, published=published,
+                advice=advice or {}, attribute=handler.__name__,
             )  # fmt: skip
             self._check(method, handler)
             self.methods[name] = method
@@ -162,6 +165,8 @@ class Api:
         takes = list(inspect.signature(handler).parameters)[2:]
         if takes != list(method.params):
             raise TypeError(f"{where}: the route {method.route} has the parameters {list(method.params)}, its coroutine takes {takes}: make them agree")
+        if method.also is not None and tuple(PARAMETER.findall(method.also)) != method.params:
+            raise TypeError(f"{where}: the routes {method.route} and {method.also} have other parameters, or in another order: make them agree")
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{where}: a method is a coroutine: write 'async def'")
         if not method.title:

@@ -99,7 +99,9 @@ class Dispatcher:
             entry = self._entries[method.name]
             if values or faults or entry.forms or match.malformed:
                 self._check_arguments(method, entry, params, values, malformed=match.malformed, faults=faults)
-            if method.input is not None:
+            if method.input is None:
+                call.payload = payload
+            else:
                 self._check_kind(request)
                 call.payload = self._valid(method, entry, payload, brief=len(request.body) > _LARGE)
             answer = self._reply(method, call, await entry.handler(call, **params))
@@ -137,8 +139,9 @@ class Dispatcher:
             if method.by_route:
                 await call.authorize(**params)
             self._check_arguments(method, entry, params, query)
+            call.payload = {} if payload is None else payload
             if method.input is not None:
-                call.payload = self._valid(method, entry, wire.decode(wire.encode({} if payload is None else payload)))
+                call.payload = self._valid(method, entry, wire.decode(wire.encode(call.payload)))
             result = await entry.handler(call, **params)
             self._ensure_authorized(method, call)
         except errors.ApiError:

@@ -21,6 +21,7 @@ _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 class _Node:
     literal: dict[str, _Node] = field(default_factory=dict)
     parameter: _Node | None = None
+    colon: _Node | None = None
     methods: dict[str, Method] = field(default_factory=dict)
     greedy: dict[str, Method] = field(default_factory=dict)
 
@@ -46,18 +47,23 @@ class Routes:
     def __init__(self, methods: Iterable[Method]) -> None:
         self._root = _Node()
         for method in methods:
-            self._add(method)
+            self._add(method, method.route)
+            if method.also is not None:
+                self._add(method, method.also)
 
-    def _add(self, method: Method) -> None:
+    def _add(self, method: Method, route: str) -> None:
         node = self._root
-        for segment in method.route.split("/")[1:]:
+        for segment in route.split("/")[1:]:
             if PARAMETER.fullmatch(segment):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
+            elif segment.endswith(">:"):
+                node.colon = node.colon or _Node()
+                node = node.colon
             else:
                 node = node.literal.setdefault(segment, _Node())
         node.methods[method.verb] = method
-        if method.route.endswith(">"):
+        if route.endswith(">"):
             node.greedy[method.verb] = method
 
     def find(self, verb: str, path: str) -> Match | None:
@@ -93,6 +99,11 @@ class Routes:
             if end > len(segments):
                 break
             values.append("/".join(segments[at:end]))
+            if node.colon is not None and values[-1].endswith(":"):
+                whole, values[-1] = values[-1], values[-1][:-1]
+                if (found := self._walk(node.colon, verb, segments, end, values)) is not None:
+                    return found
+                values[depth:] = [whole]
             found = self._walk(node.parameter, verb, segments, end, values)
             if found is not None:
                 return found

@@ -59,7 +59,8 @@ class Objects:
     async def call(self, service: str, method: str, /, *args: str, payload: Any = None, query: Any = None) -> Any:
         name = args[0]
         if method == "createUpload":
-            self.uploads[name] = payload
+            if self.uploads.setdefault(name, payload)["uploadId"] != payload["uploadId"]:
+                raise errors.RequestConflict("the object {name} has another upload", name=name)
             return {"uploadId": payload["uploadId"]}
         if name not in self.finished:
             raise errors.ResourceNotFound("no object {name}", name=name)

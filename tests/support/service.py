@@ -47,12 +47,13 @@ class Answered:
 
 
 class Caller:
-    """Calls a service as `client_id` with `scopes`, which a test may change."""
+    """Calls a service as `client_id` with `scopes`, and bodies of the type `kind`, which a test may change."""
 
     def __init__(self, service: Any, clock: clocks.Clock, *, check_replies: bool = True) -> None:
         self.service = service
         self.scopes: tuple[str, ...] = ("*",)
         self.client_id = "tester"
+        self.kind: str | None = "application/json"
         schemas = SchemaSet({service.name: SERVICES / service.name.replace("-", "_") / "schemas"})
         handlers = service.api.bind(*service.families(), service.monitoring(lambda: 1.0, list))
         self.dispatcher = Dispatcher(service.api, handlers, schemas, self, clock=clock, check_replies=check_replies)
@@ -72,7 +73,7 @@ class Caller:
         """Send a request to a path below the service's version."""
         body = payload if isinstance(payload, bytes) else b"" if payload is None else msgspec.json.encode(payload)
         asked = urlencode(query)
-        headers = {"host": "localhost", "content-type": "application/json"}
+        headers = {"host": "localhost"} if self.kind is None else {"host": "localhost", "content-type": self.kind}
         request = wire.Request(verb, f"/api/{self.service.name}/v1{path}?{asked}", headers, body, request_id="r1")
         match = self.dispatcher.match(verb, path)
         assert match is not None, path

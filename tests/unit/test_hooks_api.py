@@ -289,7 +289,9 @@ async def test_the_role_s_scopes_count_and_a_refusal_names_what_it_lacks(hooks: 
     assert "secrets:get:x" in refused.message
     fire = (await hooks.fires())[0]
     assert (fire["result"], fire["taskState"]) == ("error", "unknown")
-    assert json.loads(fire["error"])["code"] == "InsufficientScopes" and "secrets:get:x" in fire["error"]
+    kept = json.loads(fire["error"])
+    assert (kept["code"], kept["body"]["code"]) == ("InsufficientScopes", "InsufficientScopes")
+    assert "secrets:get:x" in kept["body"]["message"] and kept["body"]["message"] == kept["message"]
     status = (await hooks("getHookStatus", "g", "h")).body["lastFire"]
     assert status["result"] == "error" and status["error"]["statusCode"] == 403 and status["time"] == fire["taskCreateTime"]
     hooks.others.roles["hook-id:g/h"].append("secrets:get:*")

@@ -191,6 +191,11 @@ async def test_old_clients_list_by_post(call, entry):
     assert [row["name"] for row in rest["namespaces"]] == ["n2"]
     assert [row["namespace"] for row in (await call.request("POST", "/tasks/top.n1", {})).body["tasks"]] == ["top.n1.x"]
     assert (await call.request("POST", "/tasks/", {})).body == {"tasks": []}
+    await call("insertTask", "top.n1.y", payload=entry())
+    for body, most in (({"limit": 1}, 1), ({"limit": "1", "more": [1]}, 2), ([], 2), ({"limit": True}, 2)):
+        assert len((await call.request("POST", "/tasks/top.n1", body)).body["tasks"]) == most
+    call.kind = None
+    assert len((await call.request("POST", "/tasks/top.n1")).body["tasks"]) == 2
     from tcbox.api.references import reference
 
     assert not [entry["name"] for entry in reference(call.service.api)["entries"] if "Post" in entry["name"]]

@@ -76,7 +76,27 @@ async def test_object_artifacts_are_there_once_they_are_finished(queue: Queue) -
     content = await queue.call("artifact", task_id, "0", "public/o")
     assert (content["storageType"], content["name"]) == ("object", name)
     assert f'"object:download:{name}"' in content["credentials"]["certificate"]
-    assert (await queue.refused("createArtifact", task_id, "0", "public/o", payload=payload)).status == 409
+    error = await queue.refused("createArtifact", task_id, "0", "public/o", payload=payload)
+    assert (error.status, "Artifact already exists: the upload of public/o is finished" in str(error)) == (409, True)
+
+
+async def test_an_object_artifact_is_created_again_until_it_is_finished(queue: Queue) -> None:
+    """The repeated call goes on with the upload that was begun; one with other properties is a conflict, and begins no other."""
+    task_id = await running(queue)
+    payload = request(queue, "object", contentLength=3)
+    first = await create(queue, task_id, "public/o", payload)
+    queue.clock.advance(clocks.MINUTE)
+    again = await create(queue, task_id, "public/o", payload)
+    assert {**again, "credentials": None} == {**first, "credentials": None}
+    for change in ({"contentType": "text/html"}, {"contentLength": 4}, {"expires": clocks.to_wire(queue.clock.now() + clocks.HOUR)}):
+        error = await queue.refused("createArtifact", task_id, "0", "public/o", payload={**payload, **change})
+        assert (error.status, "Artifact already exists" in error.message) == (409, True)
+    await create(queue, task_id, "public/r", request(queue, "reference"))
+    assert (await queue.refused("createArtifact", task_id, "0", "public/r", payload=payload)).status == 409
+    assert [upload["uploadId"] for upload in queue.objects.uploads.values()] == [first["uploadId"]]
+    queue.objects.uploads[f"t/{task_id}/0/public/taken"] = {"uploadId": "another"}
+    error = await queue.refused("createArtifact", task_id, "0", "public/taken", payload=payload)
+    assert (error.status, "public/taken belongs to another upload" in str(error)) == (409, True)
 
 
 async def test_references_and_errors_are_told_as_they_are(queue: Queue) -> None:

@@ -111,6 +111,19 @@ async def test_many_dependents_are_scheduled_by_the_loop(queue: Queue) -> None:
     assert (await queue.announced()).count("pending") == 121
 
 
+async def test_a_failure_after_a_rerun_takes_nothing_back_from_the_loop(queue: Queue) -> None:
+    """A success whose many dependents the loop has not yet looked after counts, also when the task has failed since."""
+    first = await queue.create()
+    dependents = [await queue.create(dependencies=[first]) for _ in range(2)]
+    always = [await queue.create(dependencies=[first], requires="all-resolved") for _ in range(60)]
+    await queue.run(first)
+    await queue.call("rerunTask", first)
+    await queue.run(first, "reportFailed")
+    while await queue.service.work.satisfy_dependents():
+        pass
+    assert {await queue.state(task_id) for task_id in dependents + always} == {"pending"}
+
+
 async def test_dependents_are_listed_in_pages(queue: Queue) -> None:
     """listDependentTasks gives status and definition of each task that depends on one."""
     first = await queue.create()
@@ -205,13 +218,14 @@ async def test_a_sealed_group_takes_no_more_tasks(queue: Queue) -> None:
 
 
 async def test_a_sealed_group_can_be_canceled(queue: Queue) -> None:
-    """All unresolved tasks are canceled, in chunks, and nothing that waits for them starts."""
+    """All unresolved tasks are canceled, in chunks, and nothing that waits for them is scheduled in between."""
     group = ids.slugid()
     done = await queue.create(taskGroupId=group)
     await queue.run(done)
     first = await queue.create(taskGroupId=group)
     waiting = await queue.create(taskGroupId=group, dependencies=[first], requires="all-resolved")
-    others = [await queue.create(taskGroupId=group) for _ in range(105)]
+    others = [await queue.create(taskGroupId=group) for _ in range(104)]
+    others.append(await queue.create(taskGroupId=group, dependencies=[first, others[-1]], requires="all-resolved"))
     await queue.claim()
     assert (await queue.refused("cancelTaskGroup", group)).status == 409
     await queue.call("sealTaskGroup", group)
@@ -222,6 +236,7 @@ async def test_a_sealed_group_can_be_canceled(queue: Queue) -> None:
     assert {await queue.state(task_id) for task_id in (first, waiting, *others)} == {"exception"}
     found = await queue.exchanges()
     assert (found.count("task-exception"), found[-1], found.count("task-group-resolved")) == (107, "task-group-resolved", 1)
+    assert "task-pending" not in found
     assert (await queue.call("cancelTaskGroup", group))["cancelledCount"] == 0
     assert await queue.claim_now() == []
 

@@ -12,6 +12,7 @@ from tcbox.api import refusals
 from tests.support import queue as support
 from tests.support.databases import database  # noqa: F401
 from tests.support.queue import Queue, clock, queue  # noqa: F401
+from tests.support.service import Caller
 
 migrations = support.MIGRATIONS
 MISSING = "AAAAAAAAQAaAAAAAAAAAAA"
@@ -156,6 +157,7 @@ async def test_what_does_not_exist_is_not_found(queue: Queue) -> None:
     for name, args, payload in calls:
         error = await queue.refused(name, *args, payload=payload)
         assert (error.code, error.status) == ("ResourceNotFound", 404), name
+        assert ("a task was created for it" in str(error)) == (name in ("getProvisioner", "getWorkerType", "getTaskQueue")), name
 
 
 async def test_reports_can_be_repeated_but_not_contradicted(queue: Queue) -> None:
@@ -169,6 +171,30 @@ async def test_reports_can_be_repeated_but_not_contradicted(queue: Queue) -> Non
     for name, payload in (("reportCompleted", None), ("reportException", {"reason": "internal-error"}), ("reclaimTask", None)):
         assert (await queue.refused(name, task_id, "0", payload=payload)).status == 409
     assert await queue.announced() == ["defined", "pending", "running", "failed", "group-resolved"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "state"),
+    [
+        ("application/json", b'{"success": false}', "failed"),
+        ("application/json", b'{"success": true}', "completed"),
+        ("application/json", b'{"success": 0}', "completed"),
+        ("application/json", b"[false]", "completed"),
+        ("application/json", b"", "completed"),
+        (None, b"", "completed"),
+        ("text/plain", b"success: false", "completed"),
+        ("application/json", b"success: false", "running"),
+    ],
+)
+async def test_workers_of_long_ago_report_a_failure_as_completed(queue: Queue, kind: str | None, body: bytes, state: str) -> None:
+    """reportCompleted with `success: false` fails the run; any other body, or none, completes it, and broken JSON is refused."""
+    task_id = await queue.create()
+    await queue.claim()
+    call = Caller(queue.service, queue.clock)
+    call.kind = kind
+    reply = await call("reportCompleted", task_id, "0", payload=body)
+    assert (reply.status, await queue.state(task_id)) == (400 if state == "running" else 200, state)
+    assert (await queue.announced())[3:] == ([] if state == "running" else [state, "group-resolved"])
 
 
 async def test_a_retried_run_is_pending_again_and_claimable(queue: Queue) -> None:

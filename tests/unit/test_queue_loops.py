@@ -68,6 +68,24 @@ async def test_tasks_are_resolved_at_their_deadline(queue: Queue) -> None:
     assert await queue.claim_now() == []
 
 
+@pytest.mark.parametrize("many", [0, 60])
+async def test_a_missed_deadline_begins_nothing_that_would_miss_its_own_a_moment_later(queue: Queue, many: int) -> None:
+    """Dependents that wait for any end are scheduled only if they have a minute left, whoever looks after them: resolution or loop."""
+    first = await queue.create()
+    by = {seconds: clocks.to_wire(queue.clock.now() + clocks.DAY + seconds * clocks.SECOND) for seconds in (30, 120)}
+    brief = [await queue.create(dependencies=[first], requires="all-resolved", deadline=by[30]) for _ in range(1 + many)]
+    long = await queue.create(dependencies=[first], requires="all-resolved", deadline=by[120])
+    queue.clock.advance(clocks.DAY + clocks.SECOND)
+    assert await queue.service.work.enforce_deadlines() == 1
+    while await queue.service.work.satisfy_dependents():
+        pass
+    assert {await queue.state(task_id) for task_id in brief} == {"unscheduled"}
+    assert await queue.state(long) == "pending"
+    assert (await queue.call("scheduleTask", brief[0]))["status"]["state"] == "pending"
+    queue.clock.advance(clocks.MINUTE)
+    assert await queue.service.work.enforce_deadlines() == len(brief)
+
+
 async def test_what_has_expired_is_removed(queue: Queue) -> None:
     """Half an hour after they expire, tasks, definitions, groups, artifacts and their bytes are gone; nothing before."""
     task_id = await queue.create()

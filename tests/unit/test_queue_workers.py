@@ -79,7 +79,7 @@ async def test_task_queues_and_provisioners_are_known_while_they_are_used(queue:
 
 
 async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
-    """It waits the full time for nothing, shows in lists, and works again after; who did it, and why, is kept."""
+    """It waits the full time for nothing, is refused a certain run, shows in lists, and works again after; who did it, and why, is kept."""
     task_id = await queue.create()
     await queue.call("declareWorker", *KEY, payload={"expires": clocks.to_wire(queue.clock.now() + clocks.DAY)})
     until = clocks.to_wire(queue.clock.now() + clocks.HOUR)
@@ -92,7 +92,9 @@ async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
     assert not claim.done()
     queue.clock.advance(21 * clocks.SECOND)
     assert await asyncio.wait_for(claim, 15) == []
-    assert await queue.call("claimTask", task_id, "0", payload=support.WORKER) == {}
+    error = await queue.refused("claimTask", task_id, "0", payload=support.WORKER)
+    assert (error.code, error.status, error.details["quarantineUntil"]) == ("RequestConflict", 409, until)
+    assert await queue.state(task_id) == "pending"
     for value, count in (("true", 1), ("false", 0)):
         assert len((await queue.call("listWorkers", "proj", "ci", query={"quarantined": value}))["workers"]) == count
     queue.clock.advance(clocks.HOUR)

@@ -39,6 +39,14 @@ def routes():
         async def bucket(self, call: Call, bucket, prefix):
             """Bucket"""
 
+        @api.get("/pools/<pool>/<group>", name="group", also="/pools/<pool>:/<group>")
+        async def group(self, call: Call, pool, group):
+            """Group"""
+
+        @api.post("/pools/<pool>/<group>/stop", name="stop")
+        async def stop(self, call: Call, pool, group):
+            """Stop"""
+
     return Routes(list(api.methods.values()))
 
 
@@ -58,6 +66,10 @@ def routes():
         ("get", "/buckets/b/x/y", "bucket", {"bucket": "b", "prefix": "x/y"}),
         ("get", "/things/%E2%82%AC", "get", {"name": "€"}),
         ("get", "/things/100%25", "get", {"name": "100%"}),
+        ("get", "/pools/a%2Fb/g", "group", {"pool": "a/b", "group": "g"}),
+        ("get", "/pools/a%2Fb:/g", "group", {"pool": "a/b", "group": "g"}),
+        ("post", "/pools/a:/g/stop", "stop", {"pool": "a:", "group": "g"}),
+        ("get", "/things/a:", "get", {"name": "a:"}),
     ],
 )
 def test_found(routes, verb, path, name, params):
@@ -82,6 +94,12 @@ def test_a_declaration_must_agree_with_its_signature():
 
         @api.get("/things/<name>", name="get")
         async def get(self, call: Call, other):
+            """Get"""
+
+    with pytest.raises(TypeError, match="have other parameters"):
+
+        @api.get("/things/<name>", name="get", also="/things/<other>:")
+        async def get_also(self, call: Call, name):
             """Get"""
 
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tcbox import clock as clocks
 from tcbox import errors
+from tcbox.api.references import reference
 from tcbox.credentials import temporary
 from tcbox.services.worker_manager.store import sql
 from tests.support.databases import database  # noqa: F401
@@ -242,6 +243,19 @@ async def test_lists(manager, clock):
     assert (await manager.call("listWorkersForWorkerPool", POOL, state="other")).code == "InvalidRequestArguments"
 
 
+async def test_old_clients_send_a_colon_too_many(manager, clock):
+    """Paths that were published once by mistake lead to the same methods, with the same scopes, and stand in no reference."""
+    manager.call.scopes = tuple(f"worker-manager:{verb}:{POOL}/g*" for verb in ("create-worker", "update-worker", "get-worker", "list-workers"))
+    path, body = "/workers/proj%2Fci:/g", {"expires": clocks.to_wire(clock.now() + clocks.HOUR), "providerInfo": {"staticSecret": SECRET}}
+    made = await manager.call.request("PUT", f"{path}/w", body)
+    assert (made.status, made.body["workerPoolId"], made.body["workerId"]) == (200, POOL, "w")
+    assert (await manager.call.request("POST", f"{path}/w", {**body, "capacity": 3})).body["capacity"] == 3
+    assert (await manager.call.request("GET", f"{path}/w")).body == await manager.ok("worker", POOL, "g", "w")
+    assert (await manager.call.request("GET", path)).body == await manager.ok("listWorkersForWorkerGroup", POOL, "g")
+    assert (await manager.call.request("GET", path.replace("/g", "/h"))).status == 403
+    assert ":/" not in json.dumps([entry["route"] for entry in reference(manager.service.api)["entries"]])
+
+
 async def test_with_what_the_queue_knows(manager, clock):
     """Workers are listed with what they claimed and their quarantine: those of the queue alone, of the pool alone, and of both, each once, in pages."""
     for number in range(0, 6, 2):
@@ -275,7 +289,8 @@ async def test_with_what_the_queue_knows(manager, clock):
     one = await manager.ok("getWorker", "proj", "ci", "g", "w4")
     assert (one["provisionerId"], one["workerType"], one["state"], one["capacity"]) == ("proj", "ci", "running", 1)
     assert len(one["recentTasks"]) == 1 and one["quarantineDetails"][0]["quarantineInfo"] == "broken"
-    assert (await manager.ok("getWorker", "proj", "ci", "g", "w5"))["state"] == "standalone"
+    alone = await manager.ok("getWorker", "proj", "ci", "g", "w5")
+    assert (alone["state"], alone["quarantineDetails"]) == ("standalone", [])
     waiting = await manager.call("getWorker", "proj", "ci", "g", "w0")
     assert waiting.status == 404 and "has not asked for work yet" in waiting.message
     assert "Are you sure it was created?" in (await manager.call("getWorker", "proj", "ci", "g", "none")).message

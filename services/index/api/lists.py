@@ -14,6 +14,7 @@ from tcbox.services.index.model import Entry
 from tcbox.services.index.store import Store
 
 _STEP = 1000
+_IN_BODY = {"continuationToken": str, "limit": int}
 
 
 class Lists:
@@ -92,15 +93,16 @@ class Lists:
         return await self._tasks(call, namespace)
 
     @api.post(
-        "/tasks/<namespace>", name="listTasksPost", input="list-namespaces-request", output="list-tasks-response",
+        "/tasks/<namespace>", name="listTasksPost", output="list-tasks-response",
         scopes="index:list-tasks:<namespace>", stability="deprecated", empty=True, published=False,
     )  # fmt: skip
     async def list_tasks_post(self, call: Call, namespace: str) -> dict[str, Any]:
         """List Tasks (POST)
 
-        What clients of long ago call instead of `listTasks`; limit and token stand in the body.
+        What clients of long ago call instead of `listTasks`; limit and token stand in the body, which may be left out.
         """
-        query = {name: str(value) for name, value in call.payload.items()}
+        body = call.payload if isinstance(call.payload, dict) else {}
+        query = {name: str(body[name]) for name, kind in _IN_BODY.items() if type(body.get(name)) is kind}
         return await self._tasks(call, namespace, query)
 
     async def _namespaces(self, call: Call, namespace: str, query: dict[str, str] | None = None) -> dict[str, Any]:

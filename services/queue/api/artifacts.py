@@ -72,7 +72,7 @@ class Artifacts:
         if wanted.storage_type == "s3" and self._store is None:
             raise errors.InputError("Artifacts of the storageType s3 are not offered here: use the storageType object.")
         if wanted.storage_type == "object":
-            await self._reserve(wanted, task.status.project_id)
+            wanted = await self._reserve(wanted, task.status.project_id)
         artifact = await self._record(wanted, taskId, run)
         return replies.encoded(self._reply(artifact, task.status.project_id, run))
 
@@ -148,16 +148,25 @@ class Artifacts:
                 state=run.state, status=msgspec.to_builtins(task.status),
             )  # fmt: skip
 
-    async def _reserve(self, artifact: Artifact, project_id: str) -> None:
-        await self._caller.call(
-            "object", "createUpload", artifact.object_name,
-            payload={
-                "expires": clocks.to_wire(artifact.expires),
-                "projectId": project_id,
-                "uploadId": artifact.details["uploadId"],
-                "proposedUploadMethods": {},
-            },
-        )  # fmt: skip
+    async def _reserve(self, wanted: Artifact, project_id: str) -> Artifact:
+        """Tie an object's name to its upload, which a repeated call goes on with; the artifact with that upload."""
+        row = await self._db.point(sql.get_artifact, task_id=wanted.task_id, run_id=wanted.run_id, name=wanted.name)
+        artifact = wanted if row is None else artifacts.resumed(artifacts.from_row(row), wanted)
+        upload = {
+            "expires": clocks.to_wire(artifact.expires),
+            "projectId": project_id,
+            "uploadId": artifact.details["uploadId"],
+            "proposedUploadMethods": {},
+        }
+        try:
+            await self._caller.call("object", "createUpload", artifact.object_name, payload=upload)
+        except errors.RequestConflict as error:
+            raise errors.RequestConflict(
+                "The object of artifact {name} belongs to another upload, maybe of another createArtifact at this very moment: try again, "
+                "or use another name. The object service says: {reason}",
+                name=artifact.name, reason=str(error),
+            ) from None  # fmt: skip
+        return artifact
 
     async def _check_object(self, artifact: Artifact) -> None:
         try:

@@ -22,6 +22,9 @@ Step = Callable[[int, db.Tx], Awaitable[list[Task]]]
 STEP = 100
 """Tasks that one transaction deals with, when a whole group is changed."""
 
+_NEWEST = 2**63 - 1
+"""Larger than the number of any task's row."""
+
 
 class Groups:
     """Answers about task groups, and changes all of their tasks."""
@@ -98,14 +101,15 @@ class Groups:
             )
         await call.authorize(taskGroupId=taskGroupId, schedulerId=group["schedulerId"])
 
-        async def step(after: int, tx: db.Tx) -> list[Task]:
-            rows = await tx.all(sql.cancellable_in_group, task_group_id=taskGroupId, after=after, now=tx.now, limit=STEP)
-            tasks = store.tasks(rows)
+        async def step(before: int, tx: db.Tx) -> list[Task]:
+            rows = await tx.all(sql.cancellable_in_group, task_group_id=taskGroupId, before=before, now=tx.now, limit=STEP)
+            # newest first: what a task would release when it ends was created after it, and is canceled by then
+            tasks = store.tasks(rows)[::-1]
             for task in tasks:
                 await self._cancel(tx, task.status.task_id)
             return tasks
 
-        canceled = await self._all(step)
+        canceled = await self._all(step, _NEWEST)
         size = await self._db.value(sql.count_group, task_group_id=taskGroupId)
         return {"taskGroupId": taskGroupId, "taskGroupSize": size, "cancelledCount": len(canceled), "taskIds": canceled}
 
@@ -148,19 +152,19 @@ class Groups:
         await self._db.transaction(announce)
         return {**summary, "taskIds": changed}
 
-    async def _all(self, step: Step) -> list[str]:
-        """Take a step at a time through a group; the taskIds of all that were changed."""
+    async def _all(self, step: Step, start: int = 0) -> list[str]:
+        """Take a step at a time through a group, each from where the last one ended; the taskIds of all that were changed."""
         changed: list[str] = []
-        after = 0
+        place = start
         while True:
-            tasks = await self._db.transaction(functools.partial(step, after), bulk=True)
+            tasks = await self._db.transaction(functools.partial(step, place), bulk=True)
             changed += [task.status.task_id for task in tasks]
             if len(tasks) < STEP:
                 return changed
-            after = tasks[-1].id
+            place = tasks[-1].id
 
     async def _cancel(self, tx: db.Tx, task_id: str) -> None:
-        # read again, for the end of a task before it in the group may just have scheduled it
+        # read again: where the clocks of two hosts disagree, one that it waited for may be newer, and have just scheduled it
         row = await tx.one(sql.lock_task, task_id=task_id)
         if row is None:
             return

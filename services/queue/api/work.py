@@ -54,7 +54,7 @@ class Work:
     async def claim_task(self, call: Call, taskId: str, runId: str) -> Encoded:
         """Claim Task
 
-        Claim one certain run of a task. Workers use `claimWork` instead.
+        Claim one certain run of a task. Workers use `claimWork` instead. A worker in quarantine is refused.
         """
         worker_group, worker_id = call.payload["workerGroup"], call.payload["workerId"]
         row = await self._db.point(sql.get_status, task_id=taskId)
@@ -62,8 +62,9 @@ class Work:
             raise replies.no_task(taskId)
         known = statuses.decode(row[0])
         await call.authorize(provisionerId=known.provisioner_id, workerType=known.worker_type, workerGroup=worker_group, workerId=worker_id)
-        if await self._claiming.quarantined(known.task_queue_id, worker_group, worker_id):
-            return Encoded(b"{}")
+        quarantine = await self._claiming.quarantine(known.task_queue_id, worker_group, worker_id)
+        if quarantine is not None:
+            raise replies.in_quarantine(known.task_queue_id, worker_group, worker_id, quarantine)
         run_id = replies.run_number(runId)
         await self._sightings.task_queue(known.task_queue_id)
 
@@ -128,7 +129,8 @@ class Work:
 
         Say that a run has ended with success; the task is resolved as `completed`.
         """
-        return await self._report(taskId, replies.run_number(runId), "completed")
+        unsuccessful = isinstance(call.payload, dict) and call.payload.get("success") is False  # as workers of long ago say it
+        return await self._report(taskId, replies.run_number(runId), "failed" if unsuccessful else "completed")
 
     @api.post(
         "/task/<taskId>/runs/<runId>/failed", name="reportFailed", output="task-status-response", category=_CATEGORY,

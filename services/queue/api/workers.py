@@ -16,6 +16,7 @@ from tcbox.services.queue.store import sql
 
 _CATEGORY = "Worker Metadata"
 _FOREVER = 2**53
+_LATELY = "Are you sure that a task was created for it, or that a worker asked for its tasks, lately?"
 _LAST = "\U0010ffff"
 _WORKER = "/provisioners/<provisionerId>/worker-types/<workerType>/workers/<workerGroup>/<workerId>"
 
@@ -61,7 +62,7 @@ class Workers:
         found = await self._provisioner(provisionerId)
         if found is None:
             raise errors.ResourceNotFound(
-                "Provisioner `{provisionerId}` not found. Are you sure a worker has asked for its tasks lately?",
+                f"Provisioner `{{provisionerId}}` not found. {_LATELY}",
                 provisionerId=provisionerId,
             )
         return found
@@ -91,8 +92,7 @@ class Workers:
         row = await self._task_queue(f"{provisionerId}/{workerType}")
         if row is None:
             raise errors.ResourceNotFound(
-                "Worker-type `{workerType}` with Provisioner `{provisionerId}` not found. Are you sure a worker has asked "
-                "for its tasks lately?",
+                f"Worker-type `{{workerType}}` with Provisioner `{{provisionerId}}` not found. {_LATELY}",
                 provisionerId=provisionerId, workerType=workerType,
             )  # fmt: skip
         return _worker_type(row)
@@ -122,7 +122,7 @@ class Workers:
         row = await self._task_queue(taskQueueId)
         if row is None:
             raise errors.ResourceNotFound(
-                "Task queue with `{taskQueueId}` not found. Are you sure a worker has asked for its tasks lately?",
+                f"Task queue with `{{taskQueueId}}` not found. {_LATELY}",
                 taskQueueId=taskQueueId,
             )
         return _task_queue(row)

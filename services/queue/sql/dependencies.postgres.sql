@@ -4,4 +4,5 @@ WHERE task_id IN (SELECT jsonb_array_elements_text(CAST(CAST(:task_ids AS TEXT) 
 RETURNING id, task_id, state, expires
 
 -- name: next_resolution
-SELECT required_id, completed FROM queue_resolutions ORDER BY required_id LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT required_id, completed, (SELECT status FROM queue_tasks WHERE id = required_id) AS status
+FROM queue_resolutions ORDER BY required_id LIMIT 1 FOR UPDATE SKIP LOCKED

@@ -24,13 +24,14 @@ UPDATE queue_tasks SET blocked = blocked - 1 WHERE id = :id
 RETURNING blocked, id, deadline, expires, ever_resolved, routes, tags, status
 
 -- name: defer_resolution
--- Leave a task's dependents to the dependencies loop.
+-- Leave a task's dependents to the dependencies loop; what a success before a rerun has released stays released.
 INSERT INTO queue_resolutions (required_id, completed) VALUES (:required_id, :completed)
-ON CONFLICT (required_id) DO UPDATE SET completed = excluded.completed
+ON CONFLICT (required_id) DO UPDATE SET completed = excluded.completed WHERE excluded.completed > queue_resolutions.completed
 
 -- name: next_resolution
--- A task whose dependents have been left to the loop.
-SELECT required_id, completed FROM queue_resolutions ORDER BY required_id LIMIT 1
+-- A task whose dependents have been left to the loop; its status, if it is still there.
+SELECT required_id, completed, (SELECT status FROM queue_tasks WHERE id = required_id) AS status
+FROM queue_resolutions ORDER BY required_id LIMIT 1
 
 -- name: end_resolution
 -- All dependents of a task have been looked after.

@@ -81,6 +81,7 @@ class MetadataMethods:
             "workerGroup": workerGroup,
             "workerId": workerId,
             **_standing(worker),
+            "quarantineDetails": [],
             **{name: seen[name] for name in kept if name in seen},
         }
 

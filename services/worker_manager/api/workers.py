@@ -21,6 +21,9 @@ from tcbox.services.worker_manager.workers import Page, Workers
 
 _CATEGORY = "Workers"
 _WORKER = "/workers/<workerPoolId>/<workerGroup>/<workerId>"
+_OLD_GROUP = "/workers/<workerPoolId>:/<workerGroup>"
+_OLD_WORKER = f"{_OLD_GROUP}/<workerId>"
+"""Paths with a colon too many, which Taskcluster published once by mistake: clients of that time still use them."""
 _ADVICE = {
     "/providerData": 'the secret of a static worker goes into `providerInfo`, as {"staticSecret": "…"}; pages of Taskcluster that speak of '
     "`providerData` are mistaken",
@@ -44,7 +47,7 @@ class WorkerMethods:
 
     @api.get(
         "/workers/<workerPoolId>/<workerGroup>", name="listWorkersForWorkerGroup", category=_CATEGORY, output="worker-list",
-        scopes="worker-manager:list-workers:<workerPoolId>/<workerGroup>", query=NEXT,
+        scopes="worker-manager:list-workers:<workerPoolId>/<workerGroup>", query=NEXT, also=_OLD_GROUP,
     )  # fmt: skip
     async def list_workers_for_worker_group(self, call: Call, workerPoolId: str, workerGroup: str) -> dict[str, Any]:
         """Workers in a specific Worker Group in a Worker Pool
@@ -55,7 +58,10 @@ class WorkerMethods:
         rows = await self._workers.of_group(workerPoolId, workerGroup, after[0], size + 1)
         return paging.page("workers", rows, size, lambda row: (row.worker_id,), replies.worker)
 
-    @api.get(_WORKER, name="worker", category=_CATEGORY, output="worker-full", scopes="worker-manager:get-worker:<workerPoolId>/<workerGroup>/<workerId>")
+    @api.get(
+        _WORKER, name="worker", category=_CATEGORY, output="worker-full", also=_OLD_WORKER,
+        scopes="worker-manager:get-worker:<workerPoolId>/<workerGroup>/<workerId>",
+    )  # fmt: skip
     async def worker(self, call: Call, workerPoolId: str, workerGroup: str, workerId: str) -> dict[str, Any]:
         """Get a Worker
 
@@ -65,7 +71,7 @@ class WorkerMethods:
 
     @api.put(
         _WORKER, name="createWorker", category=_CATEGORY, input="create-worker-request", output="worker-full", conceal=True, advice=_ADVICE,
-        scopes="worker-manager:create-worker:<workerPoolId>/<workerGroup>/<workerId>",
+        scopes="worker-manager:create-worker:<workerPoolId>/<workerGroup>/<workerId>", also=_OLD_WORKER,
     )  # fmt: skip
     async def create_worker(self, call: Call, workerPoolId: str, workerGroup: str, workerId: str) -> dict[str, Any]:
         """Create a Worker
@@ -93,7 +99,7 @@ class WorkerMethods:
 
     @api.post(
         _WORKER, name="updateWorker", category=_CATEGORY, input="create-worker-request", output="worker-full", conceal=True, advice=_ADVICE,
-        scopes="worker-manager:update-worker:<workerPoolId>/<workerGroup>/<workerId>",
+        scopes="worker-manager:update-worker:<workerPoolId>/<workerGroup>/<workerId>", also=_OLD_WORKER,
     )  # fmt: skip
     async def update_worker(self, call: Call, workerPoolId: str, workerGroup: str, workerId: str) -> dict[str, Any]:
         """Update an existing Worker
