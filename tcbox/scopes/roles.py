@@ -7,17 +7,16 @@ that such a prefix has; a pattern finds its roles as a stretch of the sorted ids
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
 
 from tcbox.scopes.cycles import refuse_cycles
+from tcbox.scopes.kept import Kept, weigh
 from tcbox.scopes.rules import Rule, assumed, rule
 from tcbox.scopes.sets import ScopeSet
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _REMEMBERED = 4096  # expansions kept for each state of the roles
+_EXPANDED_BYTES, _WALKED_BYTES = 64 << 20, 16 << 20  # what these may take
+_LISTED = 100  # a longer list is not kept: credentials come as sets, and what is asked for by name is asked once
 
 
 class Roles:
@@ -45,8 +44,8 @@ class Roles:
         self._stars = stars
         self._ids = ids
         self._lengths = tuple(sorted({len(prefix) for prefix in stars}))
-        self._expanded: OrderedDict[object, ScopeSet] = OrderedDict()
-        self._walked: OrderedDict[tuple[str, ...], tuple[str, ...]] = OrderedDict()
+        self._expanded: Kept[object, ScopeSet] = Kept(_REMEMBERED, _EXPANDED_BYTES)
+        self._walked: Kept[tuple[str, ...], tuple[str, ...]] = Kept(_REMEMBERED, _WALKED_BYTES)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -81,7 +80,8 @@ class Roles:
         given = key if isinstance(key, ScopeSet) else ScopeSet(key)
         # roles add nothing to `*`, and asking them for it would gather each scope of each role
         made = given if given.everything else given.with_scopes(self._walk(key))
-        _remember(self._expanded, key, made)
+        if isinstance(key, ScopeSet) or len(key) <= _LISTED:
+            self._expanded.keep(key, made, made.weight if made is key else made.weight + given.weight)
         return made
 
     def _walk(self, scopes: Iterable[str]) -> tuple[str, ...]:
@@ -92,7 +92,8 @@ class Roles:
         known = self._walked.get(start)
         if known is None:
             known = self._follow(start)
-            _remember(self._walked, start, known)
+            if len(start) <= _LISTED:
+                self._walked.keep(start, known, weigh(known) + weigh(start))
         return known
 
     def _follow(self, start: tuple[str, ...]) -> tuple[str, ...]:
@@ -148,9 +149,3 @@ class Roles:
 
 def _stem(role_id: str) -> str:
     return role_id[:-1] if role_id[-1:] == "*" else role_id
-
-
-def _remember(known: OrderedDict[_K, _V], key: _K, value: _V) -> None:
-    known[key] = value
-    if len(known) > _REMEMBERED:
-        known.popitem(last=False)

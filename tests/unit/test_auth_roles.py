@@ -170,3 +170,14 @@ async def test_many_changes_at_once_all_come_through(auth: Auth) -> None:
 
     await asyncio.gather(*(make(number) for number in range(30)))
     assert len((await auth.root.listRoleIds())["roleIds"]) == 30
+
+
+async def test_a_call_expands_so_many_scopes(auth: Auth) -> None:
+    """A list of 10,000 scopes is expanded, a longer one refused; likewise where signatures are tried out."""
+    many = {"scopes": [f"s:{n}" for n in range(10_000)]}
+    assert len((await auth.root.expandScopes(many))["scopes"]) == 10_000
+    said = await refused(auth.root.expandScopes({"scopes": [*many["scopes"], "x"]}), 400, "InputError")
+    assert "10001" in said and "10000" in said and "several calls" in said
+    tester = auth.client({"clientId": "tester", "accessToken": "no-secret"})
+    for body in ({"clientScopes": [*many["scopes"], "x"], "requiredScopes": []}, {"clientScopes": ["*"], "requiredScopes": [*many["scopes"], "x"]}):
+        assert "10001" in await refused(tester.testAuthenticate(body), 400, "InputError")

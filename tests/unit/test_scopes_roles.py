@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcbox.scopes import RoleCycle, Roles, RoleScopeError, ScopeSet, check_cycles, normalise
+from tcbox.scopes.kept import Kept
 
 
 def naive(roles, scopes):
@@ -154,3 +155,38 @@ def test_who_may_everything_is_not_given_each_scope_of_each_role():
     held = ScopeSet(["*", "a:b"])
     assert Roles({f"r{n}": [f"s:{n}"] for n in range(3)}).expand(held) is held
     assert Roles({"r": ["s"]}).expand(["*"]).scopes == ("*",)
+
+
+def test_what_is_kept_is_bounded_by_weight():
+    """Expansions are kept up to a weight, the latest of them; one that would drive out most others, or came as a long list, is not kept."""
+    roles = Roles({"all": [f"scope:{n}" for n in range(20_000)]})
+    for n in range(100):
+        roles.expand([f"assume:all{n}", "assume:all"])
+    assert roles._expanded.taken <= 64 << 20
+    assert len(roles._expanded) < 60
+    before = len(roles._expanded), len(roles._walked)
+    roles.expand([f"assume:all{n}" for n in range(200)])
+    roles.expand(["a" * (9 << 20)])
+    assert (len(roles._expanded), len(roles._walked)) == before
+    credentials = ScopeSet([f"assume:all{n}" for n in range(200)])
+    assert roles.expand(credentials) is roles.expand(ScopeSet(credentials.scopes)), "credentials come at each request"
+
+
+def test_what_was_asked_last_is_kept():
+    """The results that were not asked for the longest go first, by number and by weight."""
+    kept = Kept(2, 800)
+    for key, weight in (("a", 1), ("b", 2), ("heavy", 101), ("c", 100)):
+        kept.keep(key, key, weight)
+    assert (list(kept), kept.taken) == (["b", "c"], 102)
+    kept = Kept(100, 800)
+    for n in range(20):
+        kept.keep(n, n, 100)
+    assert (list(kept), kept.taken) == (list(range(12, 20)), 800)
+
+
+def test_a_union_is_remembered_by_its_set_alone():
+    """The same union is not made twice, and goes when its set goes."""
+    some, other = ScopeSet(["a"]), ScopeSet(["b"])
+    assert some.union(other) is some.union(other)
+    assert some.union(ScopeSet(["c"])).scopes == ("a", "c")
+    assert some.union(other).scopes == ("a", "b")
