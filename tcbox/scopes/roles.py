@@ -2,6 +2,8 @@
 
 Expansion is a walk over what is assumed. Roles without a star are found in a dict, those with one by each length
 that such a prefix has; a pattern finds its roles as a stretch of the sorted ids. Results are kept, by what was asked.
+
+Scopes with `<..>` can multiply from role to role, so a walk fills in no more than so many. All else that it gives is stored.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 
+from tcbox.scopes import growth
 from tcbox.scopes.cycles import refuse_cycles
+from tcbox.scopes.growth import RoleGrowth
 from tcbox.scopes.kept import Kept, weigh
 from tcbox.scopes.rules import Rule, assumed, rule
 from tcbox.scopes.sets import ScopeSet
@@ -28,7 +32,7 @@ class Roles:
     Raises RoleCycle when roles assume each other in a circle, RoleScopeError for a `<..>` that has no meaning.
     """
 
-    __slots__ = ("_exact", "_expanded", "_ids", "_lengths", "_stars", "_walked")
+    __slots__ = ("_exact", "_expanded", "_growth", "_ids", "_lengths", "_stars", "_walked")
 
     def __init__(self, roles: Mapping[str, Iterable[str]] | None = None) -> None:
         rules = [rule(role_id, scopes) for role_id, scopes in (roles or {}).items()]
@@ -44,6 +48,7 @@ class Roles:
         self._stars = stars
         self._ids = ids
         self._lengths = tuple(sorted({len(prefix) for prefix in stars}))
+        self._growth: dict[str, int] | None = None
         self._expanded: Kept[object, ScopeSet] = Kept(_REMEMBERED, _EXPANDED_BYTES)
         self._walked: Kept[tuple[str, ...], tuple[str, ...]] = Kept(_REMEMBERED, _WALKED_BYTES)
 
@@ -51,13 +56,17 @@ class Roles:
         return len(self._ids)
 
     def replace(self, role_id: str, scopes: Iterable[str] | None) -> Roles:
-        """The roles with this one made, changed, or, for None, removed. Raises as the constructor does."""
+        """The roles with this one made, changed, or, for None, removed.
+
+        Raises as the constructor does, and RoleGrowth when roles would multiply that did not.
+        """
         changed = Roles.__new__(Roles)
         exact, stars = self._exact.copy(), self._stars.copy()
         star = role_id[-1:] == "*"
         key, rules = (role_id[:-1], stars) if star else (role_id, exact)
         ids = self._ids
-        known = rules.pop(key, None) is not None
+        old = rules.pop(key, None)
+        known, made = old is not None, None
         if known and scopes is None:
             ids = [entry for entry in ids if entry[1] != role_id]
         if scopes is not None:
@@ -66,12 +75,32 @@ class Roles:
                 ids = ids.copy()
                 insort(ids, (_stem(role_id), role_id))
         changed._take(exact, stars, ids)  # noqa: SLF001 - the same class
-        if scopes is not None:
+        if made is not None:
             refuse_cycles([made], changed.matching)
+        if not any(each is not None and each.templates for each in (old, made)):
+            changed._growth = self._growth  # noqa: SLF001 - as above
+        if made is not None:
+            changed._refuse_growth(made, self)  # noqa: SLF001 - as above
         return changed
 
+    def _refuse_growth(self, made: Rule, before: Roles) -> None:
+        if made.templates:
+            growth.refuse_growth(made, before.growth(), self.growth())
+        met = (other for role_id in set(made.assumes) if role_id[-1:] != "*" for other, _ in self.matching(role_id))
+        if sum(self.growth().get(other.role_id, 0) for other in met) > growth.MOST_GROWTH:
+            raise RoleGrowth(made.role_id, growth.MOST_GROWTH)
+
+    def growth(self) -> dict[str, int]:
+        """How many scopes with `<..>` are filled when a role is assumed once, by the ids of those that have such scopes."""
+        if self._growth is None:
+            self._growth = growth.growth(self._stars)
+        return self._growth
+
     def expand(self, scopes: Iterable[str]) -> ScopeSet:
-        """These scopes and all that follow from the roles which they assume."""
+        """These scopes and all that follow from the roles which they assume.
+
+        Raises RoleGrowth when more scopes with `<..>` would be filled in for it than `growth.MOST_FILLED`.
+        """
         key = scopes if isinstance(scopes, ScopeSet) else tuple(scopes)
         known = self._expanded.get(key)
         if known is not None:
@@ -101,6 +130,7 @@ class Roles:
         given: set[str] = set()  # ids of roles whose plain scopes are in `found`
         seen = set(start)
         waiting = list(start)
+        filling = 0
         while waiting:
             for made, rest in self.matching(waiting.pop()):
                 reached: list[str] = []
@@ -109,6 +139,10 @@ class Roles:
                     found.update(made.plain)
                     reached += made.assumes
                 if made.templates:
+                    if rest != "*":  # which is filled in as often as is stored
+                        filling += len(made.templates) * (1 + len(rest) // growth.LONG_REST)
+                        if filling > growth.MOST_FILLED:
+                            raise RoleGrowth(made.role_id, growth.MOST_FILLED)
                     filled = made.filled(rest)
                     found.update(filled)
                     reached += [role_id for scope in filled if (role_id := assumed(scope)) is not None]
