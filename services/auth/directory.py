@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tcbox import clock as clocks
-from tcbox import credentials, db, log
+from tcbox import credentials, db, errors, log
 from tcbox import scopes as scope_sets
 from tcbox.credentials.sealed import Sealer, SealError
 from tcbox.services.auth import model, static, store
@@ -92,8 +92,22 @@ class Directory:
         return self.authenticate(request)
 
     def expand(self, scopes: Iterable[str]) -> scope_sets.ScopeSet:
-        """The scopes, and all that follow from the roles they assume."""
-        return self.roles.expand(scopes)
+        """The scopes, and all that follow from the roles they assume.
+
+        Raises errors.InputError when roles multiply so that this would be too much.
+        """
+        try:
+            return self.roles.expand(scopes)
+        except scope_sets.RoleGrowth as error:
+            raise errors.InputError("{reason}", reason=str(error), roleId=error.role_id) from None
+
+    def as_far(self, scopes: Iterable[str]) -> scope_sets.ScopeSet:
+        """The scopes with what follows from them, or alone where that would be too much, so that such roles can be seen and mended."""
+        given = tuple(scopes)
+        try:
+            return self.roles.expand(given)
+        except scope_sets.RoleGrowth:
+            return scope_sets.ScopeSet(given)
 
     # -- keeping up
 
@@ -238,7 +252,7 @@ class Directory:
                 return None
             token, scopes = opened, store.strings(entry.scopes)
         record = credentials.ClientRecord(
-            client_id=client_id, access_token=token, scopes=self.expand(scopes), expires_ms=entry.expires, disabled=entry.disabled
+            client_id=client_id, access_token=token, scopes=self.as_far(scopes), expires_ms=entry.expires, disabled=entry.disabled
         )
         self._records[client_id] = record
         return record

@@ -74,7 +74,7 @@ class Roles:
     async def create(self, role_id: str, description: str, granted: tuple[str, ...], by: str) -> Role:
         """A new role, or the one that is there in the same words.
 
-        Raises RequestConflict when there is another of this id; InputError for a circle of roles, or a bad `<..>`.
+        Raises RequestConflict when there is another of this id; InputError for a circle of roles, for roles that multiply, or for a bad `<..>`.
         """
         async with self._turn:
             return await self._create(role_id, description, granted, by)
@@ -101,7 +101,7 @@ class Roles:
         Args:
             authorize: raises when the caller may not make this change of the role as it is before.
 
-        Raises ResourceNotFound; InputError for a circle of roles, or a bad `<..>`.
+        Raises ResourceNotFound; InputError for a circle of roles, for roles that multiply, or for a bad `<..>`.
         """
         async with self._turn:
             for _ in range(TRIES):
@@ -156,6 +156,8 @@ def _checked(roles: scopes.Roles, role_id: str, granted: tuple[str, ...] | None)
         return roles.replace(role_id, granted)
     except scopes.RoleCycle as error:
         raise errors.InputError("{reason}", reason=str(error), cycle=error.cycle) from None
+    except scopes.RoleGrowth as error:
+        raise errors.InputError("{reason}", reason=str(error), roleId=error.role_id) from None
     except scopes.RoleScopeError as error:
         raise errors.InputError("{reason}", reason=str(error), scope=error.scope) from None
 

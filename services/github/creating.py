@@ -76,20 +76,40 @@ class Creating:
     async def _tasks(self, graph: Graph, origin: Origin, default_branch: str) -> bool:
         first = graph.tasks[0]["task"]
         group = first["taskGroupId"]
-        build = await self._store.add(_build(origin, group, graph.reporting))
+        try:
+            build = await self._own(graph, origin)
+        except NotCreated as error:
+            await self._tell(origin, FAILED, error)
+            return False
         again = await self._store.begun(origin.event_id)
         await self._store.begin(origin.event_id)
         try:
             await self._create_all(graph, again=again)
         except NotCreated as error:
             await self._store.set_state(group, store.ERROR)
-            await self._comments.write(origin.repository, FAILED, str(error), sha=origin.sha, pull_number=origin.pull_number)
+            await self._tell(origin, FAILED, error)
             return False
         if build.state == store.ERROR:  # of an earlier try
             await self._store.set_state(group, store.PENDING, force=True)
         await self._cancel_previous(graph, build, origin, default_branch)
         await self._announce(group, first["routes"], origin)
         return True
+
+    async def _own(self, graph: Graph, origin: Origin) -> Build:
+        """The build of a graph's tasks, noted unless it is there from an earlier try.
+
+        Results of all tasks in a group are shown at the commit of the group's build, which is canceled as a whole. So nobody's
+        file may name the group of another build: raises NotCreated, and leaves that build as it is.
+        """
+        groups = list(dict.fromkeys(str(entry["task"]["taskGroupId"]) for entry in graph.tasks))
+        for group in groups:
+            _refuse_other(await self._store.build(group), origin)
+        build = await self._store.add(_build(origin, groups[0], graph.reporting))
+        _refuse_other(build, origin)
+        return build
+
+    async def _tell(self, origin: Origin, summary: str, error: NotCreated) -> None:
+        await self._comments.write(origin.repository, summary, str(error), sha=origin.sha, pull_number=origin.pull_number)
 
     async def _create_all(self, graph: Graph, *, again: bool) -> None:
         """Create all tasks; at a second try, those that are missing."""
@@ -140,7 +160,13 @@ class Creating:
     async def _hook(self, index: int, graph: Graph, trigger: Trigger, origin: Origin, *, default_branch: str) -> bool:
         hook = graph.hooks[index]
         group = trigger.slugid(f"hook {index}")
+        summary = f"Taskcluster could not fire the hook {hook['name']}"
         build = await self._store.add(_build(origin, group, None))
+        try:
+            _refuse_other(build, origin)
+        except NotCreated as error:
+            await self._tell(origin, summary, error)
+            return False
         if await self._exists(group):
             return True
         payload = {
@@ -151,8 +177,7 @@ class Creating:
             made = await self._trigger(hook["name"], payload, graph.scopes)
         except NotCreated as error:
             await self._store.remove(group)
-            summary = f"Taskcluster could not fire the hook {hook['name']}"
-            await self._comments.write(origin.repository, summary, str(error), sha=origin.sha, pull_number=origin.pull_number)
+            await self._tell(origin, summary, error)
             return False
         if made is None:  # the hook makes no task for this
             await self._store.remove(group)
@@ -189,6 +214,17 @@ class Creating:
                 raise
             raise NotCreated(f"The hook `{name}` could not be fired:\n\n{refusals.fenced(str(error))}") from None
         return (reply or {}).get("taskId")
+
+
+def _refuse_other(build: Build | None, origin: Origin) -> None:
+    """Raise NotCreated for a build that is of another event, commit or repository."""
+    repository = origin.repository
+    wanted = (repository.owner.lower(), repository.name.lower(), origin.sha, origin.event_id)
+    if build is not None and (build.organization.lower(), build.repository.lower(), build.sha, build.event_id) != wanted:
+        raise NotCreated(
+            f"The task group `{build.task_group_id}` is that of another build, so nothing was created: take the `taskGroupId` out of `.taskcluster.yml`, "
+            "or make one that is new for each event, by `as_slugid`."
+        )
 
 
 def _name(entry: dict[str, Any]) -> str:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 Mounted = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
 _SWEEP = 5.0
+_DIRECT = "/metrics"
+"""What is for those alone who reach this process itself: no Ingress can portably keep a path back."""
+_PROXIED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
+"""What proxies add, one or another. `X-Forwarded-Proto` is left out, which the sidecars of a mesh add to what comes from within too."""
 
 
 class CannotListen(errors.TcboxError):
@@ -59,7 +63,7 @@ class Front:
         self._sweeper: asyncio.TimerHandle | None = None
 
     def mount(self, prefix: str, handler: Mounted) -> None:
-        """Answer every path that starts with the prefix by an aiohttp handler; the longest prefix wins.
+        """Answer a path, and all below it, by an aiohttp handler; the longest wins.
 
         The handler gets bodies as they were sent, and tells a client that expects it to continue.
         """
@@ -164,9 +168,9 @@ class Front:
 
         await self.complete.wait()
         path = request.raw_path
-        for prefix, handler in self._mounts:
-            if path.startswith(prefix) and not path.startswith("/api/"):
-                return await handler(request)
+        handler = None if path.startswith("/api/") else self._handler(path.partition("?")[0], request)
+        if handler is not None:
+            return await handler(request)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
@@ -174,6 +178,13 @@ class Front:
             return await self._handed().answer(request)
         body = refusals.body(errors.ResourceNotFound("There is nothing at {path}.", path=path), request.method, {}, None, self._clock.now())
         return web.Response(status=404, body=wire.encode(body), headers={"Content-Type": wire.JSON})
+
+    def _handler(self, path: str, request: web.BaseRequest) -> Mounted | None:
+        for prefix, handler in self._mounts:
+            if path == prefix or path.startswith(prefix if prefix[-1] == "/" else f"{prefix}/"):
+                hidden = prefix == _DIRECT and any(name in request.headers for name in _PROXIED)
+                return None if hidden else handler
+        return None
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

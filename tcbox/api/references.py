@@ -57,7 +57,7 @@ class References:
         self._apis = apis
         self._exchanges = exchanges
         self._schemas = schemas
-        self._encoded: dict[str, bytes] = {}
+        self._encoded: dict[str, bytes] = {}  # by path, of which there is one for each document
 
     def paths(self) -> list[str]:
         """The paths of all references, as the manifest lists them."""
@@ -76,9 +76,10 @@ class References:
             return [{"filename": p.lstrip("/"), "content": self.document(p)} for p in [*self._schemas.paths(), *self.paths()]]
         if path.startswith("/schemas/"):
             return self._schemas.document(path) if path in self._schemas.paths() else None
-        _, _, service, version, name = (path.split("/") + [""] * 5)[:5]
-        if version != "v1" or service not in self._apis:
+        parts = path.split("/")
+        if len(parts) != 5 or parts[1] != "references" or parts[3] != "v1" or parts[2] not in self._apis:
             return None
+        service, name = parts[2], parts[4]
         if name == "api.json":
             return reference(self._apis[service])
         if name == "exchanges.json" and service in self._exchanges:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -48,11 +47,6 @@ class ClientRecord:
     disabled: bool = False
 
 
-@lru_cache(maxsize=4096)
-def _with_anonymous(scopes: ScopeSet) -> ScopeSet:
-    return scopes.union(ANONYMOUS)
-
-
 class LazyScopes:
     """A caller's scopes, whose roles are expanded only when a question needs it.
 
@@ -86,7 +80,7 @@ class LazyScopes:
     def expanded(self) -> ScopeSet:
         """All scopes of the caller."""
         if self._expanded is None:
-            self._expanded = self.base if self._expand is None else self._expand(_with_anonymous(self.base))
+            self._expanded = self.base if self._expand is None else self._expand(self.base.union(ANONYMOUS))
         return self._expanded
 
     def __repr__(self) -> str:

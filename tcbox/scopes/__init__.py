@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tcbox.scopes.cycles import RoleCycle
 from tcbox.scopes.expressions import Expression, ExpressionError, Rendered, compile, satisfied, satisfying, unsatisfied  # noqa: A004
+from tcbox.scopes.growth import RoleGrowth
 from tcbox.scopes.roles import Roles
 from tcbox.scopes.rules import RoleScopeError
 from tcbox.scopes.sets import EMPTY, InvalidScopeError, ScopeSet, normalise, sort_key, valid_scope, validate
@@ -17,6 +18,7 @@ __all__ = [
     "InvalidScopeError",
     "Rendered",
     "RoleCycle",
+    "RoleGrowth",
     "RoleScopeError",
     "Roles",
     "ScopeSet",

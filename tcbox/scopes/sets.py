@@ -11,6 +11,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
+from tcbox.scopes.kept import weigh
+
 _VALID = re.compile(r"[\x20-\x7e]*")
 _FEW = 12  # up to this many stars, str.startswith with a tuple is quicker than a search
 
@@ -65,7 +67,7 @@ def _outermost(prefixes: list[str]) -> list[str]:
 class ScopeSet:
     """An immutable set of scopes; two are equal when they give the same permissions."""
 
-    __slots__ = ("_exact", "_hash", "_many", "_prefixes", "_scopes")
+    __slots__ = ("_exact", "_hash", "_joined", "_many", "_prefixes", "_scopes")
 
     def __init__(self, scopes: Iterable[str] = ()) -> None:
         self._exact = frozenset(scopes)
@@ -74,11 +76,17 @@ class ScopeSet:
         self._prefixes = tuple(_outermost(prefixes) if self._many else prefixes)
         self._scopes: tuple[str, ...] | None = None
         self._hash: int | None = None
+        self._joined: tuple[ScopeSet, ScopeSet] | None = None  # with which set, and what came of it
 
     @property
     def everything(self) -> bool:
         """Whether the set has the pattern `*`, and so every scope there is."""
         return "*" in self._exact
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory the set takes."""
+        return weigh(self._exact)
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -114,12 +122,17 @@ class ScopeSet:
         return [scope for scope in scopes if not self.satisfies(scope)]
 
     def union(self, other: ScopeSet) -> ScopeSet:
-        """What either set gives; one of the two itself, where it has all that the other has."""
+        """What either set gives; one of the two itself, where it has all that the other has. The last is remembered."""
+        joined = self._joined
+        if joined is not None and joined[0] is other:
+            return joined[1]
         if other._exact <= self._exact:
             return self
         if self._exact <= other._exact:
             return other
-        return ScopeSet(self._exact | other._exact)
+        made = ScopeSet(self._exact | other._exact)
+        self._joined = (other, made)
+        return made
 
     def with_scopes(self, scopes: Iterable[str]) -> ScopeSet:
         """What the set gives, and these scopes; itself, where it has them all."""

@@ -74,6 +74,10 @@ async def test_over_http():
             ("/schemas/demo/v1/thing.json", 200),
             ("/references/demo/v1/none.json", 404),
             ("/schemas/../x.json", 404),
+            ("/references/demo/v1/api.json/x", 404),
+            ("/references/demo/v1/openapi.json/", 404),
+            ("/references/demo/v1", 404),
+            ("/references/manifest.json/x", 404),
         ):
             ((got, headers, body),) = await d.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert (got, headers["access-control-allow-origin"]) == (status, "*")

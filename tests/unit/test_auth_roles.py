@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tcbox import clock as clocks
 from tcbox import db
+from tcbox.scopes import growth
 from tests.support import auth as support
 from tests.support.auth import Auth, refused
 from tests.support.databases import database  # noqa: F401
@@ -170,3 +171,55 @@ async def test_many_changes_at_once_all_come_through(auth: Auth) -> None:
 
     await asyncio.gather(*(make(number) for number in range(30)))
     assert len((await auth.root.listRoleIds())["roleIds"]) == 30
+
+
+def doubling(steps: int) -> dict[str, tuple[str, ...]]:
+    """Roles of which each has two scopes that assume the next."""
+    return {f"p/{n}-*": (f"assume:p/{n + 1}-<..>x", f"assume:p/{n + 1}-<..>y") for n in range(steps)}
+
+
+async def test_roles_that_multiply_are_refused(auth: Auth) -> None:
+    """The role with which expansions would get too large is refused, made or changed, and named; all before it go on."""
+    *first, (name, granted) = doubling(12).items()
+    for role_id, scopes_ in first:
+        await auth.root.createRole(role_id, role(*scopes_))
+    said = await refused(auth.root.createRole(name, role(*granted)), 400, "InputError")
+    assert "the role 'p/0-*'" in said and "Take scopes of the form" in said
+    await auth.root.createRole(name, role("plain"))
+    await refused(auth.root.updateRole(name, role(*granted)), 400, "InputError")
+    assert len((await auth.root.expandScopes({"scopes": ["assume:p/0-a"]}))["scopes"]) == 2**12
+
+
+async def test_roles_that_multiply_already_harm_nobody_else(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where such roles are stored from before, who assumes them is told, all others go on, and the roles are seen and mended."""
+    with monkeypatch.context() as before:
+        before.setattr(growth, "MOST_GROWTH", 1_000_000)
+        for role_id, granted in doubling(15).items():
+            await auth.root.createRole(role_id, role(*granted))
+    await auth.root.createRole("fine", role("assume:other"))
+    known = auth.service.directory
+    said = await refused(auth.root.expandScopes({"scopes": ["assume:p/0-a"]}), 400, "InputError")
+    assert "the role 'p/" in said
+    assert (await auth.root.expandScopes({"scopes": ["assume:fine"]}))["scopes"] == ["assume:fine", "assume:other"]
+    assert {entry["roleId"] for entry in await auth.root.listRoles()} == {"fine", *doubling(15)}
+    assert (await auth.root.role("p/0-*"))["scopes"] == list(doubling(1)["p/0-*"])
+    held = await auth.root.createClient("offender", {"description": "", "expires": "2035-01-01T00:00:00.000Z", "scopes": ["assume:p/0-a", "auth:list-clients"]})
+    assert held["expandedScopes"] == ["assume:p/0-a", "auth:list-clients"]
+    offender = auth.client({"clientId": "offender", "accessToken": held["accessToken"]})
+    assert len((await offender.listClients())["clients"]) == 2, "what it has without roles, it may"
+    assert "the role 'p/" in await refused(offender.deleteRole("x"), 400, "InputError")
+    await refused(auth.root.updateRole("p/1-*", role(*doubling(2)["p/1-*"], "more")), 400, "InputError")
+    await auth.root.deleteRole("p/5-*")
+    await auth.root.updateRole("p/1-*", role("s"))
+    assert len(known.expand(["assume:p/0-a"])) == 4
+
+
+async def test_a_call_expands_so_many_scopes(auth: Auth) -> None:
+    """A list of 10,000 scopes is expanded, a longer one refused; likewise where signatures are tried out."""
+    many = {"scopes": [f"s:{n}" for n in range(10_000)]}
+    assert len((await auth.root.expandScopes(many))["scopes"]) == 10_000
+    said = await refused(auth.root.expandScopes({"scopes": [*many["scopes"], "x"]}), 400, "InputError")
+    assert "10001" in said and "10000" in said and "several calls" in said
+    tester = auth.client({"clientId": "tester", "accessToken": "no-secret"})
+    for body in ({"clientScopes": [*many["scopes"], "x"], "requiredScopes": []}, {"clientScopes": ["*"], "requiredScopes": [*many["scopes"], "x"]}):
+        assert "10001" in await refused(tester.testAuthenticate(body), 400, "InputError")

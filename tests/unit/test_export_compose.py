@@ -80,7 +80,7 @@ def test_the_proxy_knows_each_path(tmp_path):
     routes = dict(re.findall(r"location (\S+) \{\n\s+set \$to http://([a-z-]+):8080;", text))
     assert routes["/api/purge-cache/"] == "purge-cache"
     assert "/" in routes
-    assert "location = /metrics { return 404; }" in text
+    assert "location /metrics { return 404; }" in text
     assert "X-Forwarded-Proto http;" in text
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcbox.scopes import RoleCycle, Roles, RoleScopeError, ScopeSet, check_cycles, normalise
+from tcbox.scopes import RoleCycle, RoleGrowth, Roles, RoleScopeError, ScopeSet, check_cycles, growth, normalise
+from tcbox.scopes.kept import Kept
 
 
 def naive(roles, scopes):
@@ -154,3 +155,98 @@ def test_who_may_everything_is_not_given_each_scope_of_each_role():
     held = ScopeSet(["*", "a:b"])
     assert Roles({f"r{n}": [f"s:{n}"] for n in range(3)}).expand(held) is held
     assert Roles({"r": ["s"]}).expand(["*"]).scopes == ("*",)
+
+
+def doubling(steps, prefix="p/"):
+    """Roles of which each has two scopes that assume the next."""
+    return {f"{prefix}{n}-*": [f"assume:{prefix}{n + 1}-<..>x", f"assume:{prefix}{n + 1}-<..>y"] for n in range(steps)}
+
+
+def test_roles_that_multiply_are_not_expanded_to_the_end():
+    """Roles that double at each step are given up soon, with the name of one; what does not come by them is expanded."""
+    roles = Roles(doubling(40) | {"a": ["A"]})
+    with pytest.raises(RoleGrowth, match="the role 'p/") as refused:
+        roles.expand(["assume:p/0-a"])
+    assert refused.value.role_id in doubling(40)
+    assert roles.expand(["assume:a", "assume:p/39-a"]).scopes == ("A", "assume:a", "assume:p/39-a", "assume:p/40-ax", "assume:p/40-ay")
+    assert roles.expand(["assume:*"]).scopes == ("A", "assume:*")
+
+
+def test_a_long_rest_counts_for_as_much_as_it_fills():
+    """What is filled in by a very long rest is bounded in characters, not in scopes."""
+    roles = Roles({"p*": [f"s{n}:<..>" for n in range(100)]})
+    assert len(roles.expand(["assume:p" + "a" * 1000])) == 101
+    with pytest.raises(RoleGrowth):
+        roles.expand(["assume:p" + "a" * 100_000])
+
+
+def test_roles_are_refused_when_they_begin_to_multiply():
+    """The role with which it gets too much is refused wherever it stands in the chain; roles beside it, and what mends it, are not."""
+    steps, whole = growth.MOST_GROWTH.bit_length(), doubling(40)
+    for missing in (0, 3, steps - 1):
+        name = f"p/{missing}-*"
+        before = Roles({key: value for key, value in doubling(steps).items() if key != name})
+        with pytest.raises(RoleGrowth):
+            before.replace(name, whole[name])
+        before.replace(name, ["plain"]).replace("q", ["assume:p/39-"])
+    short = Roles(doubling(steps - 2))
+    assert max(short.growth().values()) <= growth.MOST_GROWTH
+    with pytest.raises(RoleGrowth, match="'many'"):
+        short.replace("many", [f"assume:p/0-{n}" for n in range(9)])
+    stored = Roles(whole)
+    assert stored.replace("a*", ["A<..>"]).expand(["assume:ab"]).scopes == ("Ab", "assume:ab")
+    with pytest.raises(RoleGrowth):
+        stored.replace("p/1-*", [*whole["p/1-*"], "more"])
+    mended = stored.replace("p/20-*", None).replace("p/10-*", ["s:<..>"])
+    assert len(mended.expand(["assume:p/3-a"])) == 2**8 - 1 + 2**7
+
+
+@settings(max_examples=500, deadline=None)
+@given(ROLES, st.text("ab", min_size=1, max_size=4))
+def test_growth_is_never_less_than_what_is_filled(roles, held):
+    """Of no role is less counted than an expansion really fills in."""
+    compiled = made({role_id: [scope for scope in given if "<..>" in scope] for role_id, given in roles.items() if role_id.endswith("*")})
+    if compiled is not None:
+        counted = sum(compiled.growth().get(rule.role_id, 0) for rule, _ in compiled.matching(held))
+        assert len(compiled.expand([f"assume:{held}"])) - 1 <= counted
+
+
+def test_many_roles_with_parameters_expand_for_who_may_assume_all():
+    """Who holds `assume:*` has all that is stored, however much it is."""
+    roles = Roles({f"r{n}:*": [f"s:{n}:{m}:<..>" for m in range(30)] for n in range(1000)})
+    assert len(roles.expand(["assume:*"])) == 30_001
+
+
+def test_what_is_kept_is_bounded_by_weight():
+    """Expansions are kept up to a weight, the latest of them; one that would drive out most others, or came as a long list, is not kept."""
+    roles = Roles({"all": [f"scope:{n}" for n in range(20_000)]})
+    for n in range(100):
+        roles.expand([f"assume:all{n}", "assume:all"])
+    assert roles._expanded.taken <= 64 << 20
+    assert len(roles._expanded) < 60
+    before = len(roles._expanded), len(roles._walked)
+    roles.expand([f"assume:all{n}" for n in range(200)])
+    roles.expand(["a" * (9 << 20)])
+    assert (len(roles._expanded), len(roles._walked)) == before
+    credentials = ScopeSet([f"assume:all{n}" for n in range(200)])
+    assert roles.expand(credentials) is roles.expand(ScopeSet(credentials.scopes)), "credentials come at each request"
+
+
+def test_what_was_asked_last_is_kept():
+    """The results that were not asked for the longest go first, by number and by weight."""
+    kept = Kept(2, 800)
+    for key, weight in (("a", 1), ("b", 2), ("heavy", 101), ("c", 100)):
+        kept.keep(key, key, weight)
+    assert (list(kept), kept.taken) == (["b", "c"], 102)
+    kept = Kept(100, 800)
+    for n in range(20):
+        kept.keep(n, n, 100)
+    assert (list(kept), kept.taken) == (list(range(12, 20)), 800)
+
+
+def test_a_union_is_remembered_by_its_set_alone():
+    """The same union is not made twice, and goes when its set goes."""
+    some, other = ScopeSet(["a"]), ScopeSet(["b"])
+    assert some.union(other) is some.union(other)
+    assert some.union(ScopeSet(["c"])).scopes == ("a", "c")
+    assert some.union(other).scopes == ("a", "b")

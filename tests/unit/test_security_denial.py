@@ -15,6 +15,7 @@ from tcbox.api import schemas
 from tcbox.api.declare import pattern
 from tcbox.cli import logs, terminal
 from tcbox.credentials import hawk
+from tcbox.scopes import RoleGrowth, Roles
 from tcbox.services.auth.declarations import api as auth
 from tcbox.services.github import logs as github_logs
 from tcbox.services.github import refusals, webhooks
@@ -101,6 +102,18 @@ def test_no_text_takes_long_to_read(name, work):
     """What strangers write is read in time in proportion to its length, whatever it is."""
     with in_proportion(), contextlib.suppress(ValueError, errors.TcboxError, hawk.HawkError, cron.CronError):
         work()
+
+
+def test_no_roles_take_long_to_expand():
+    """Roles that double at each step are neither expanded to the end nor compared for long, and what anybody may ask is not kept whatever its size."""
+    roles = Roles({f"p/{n}-*": [f"assume:p/{n + 1}-<..>x", f"assume:p/{n + 1}-<..>y"] for n in range(60)})
+    with in_proportion(), pytest.raises(RoleGrowth):
+        roles.expand(["assume:p/0-a"])
+    with in_proportion(), pytest.raises(RoleGrowth):
+        roles.replace("p/60-*", ["x<..>"]).replace("p/1-*", ["assume:p/2-<..>", "assume:p/3-<..>"])
+    kept = len(roles._expanded) + len(roles._walked)
+    roles.expand([f"assume:{n}" for n in range(50_000)])
+    assert len(roles._expanded) + len(roles._walked) == kept
 
 
 def test_a_profile_of_very_many_lines_is_refused(monkeypatch):

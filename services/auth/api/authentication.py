@@ -11,7 +11,7 @@ from tcbox.api import refusals
 from tcbox.api.call import Call
 from tcbox.credentials import ClientRecord, Failure, SignedRequest, Success
 from tcbox.scopes import ScopeSet
-from tcbox.services.auth.api.scopes import CATEGORY
+from tcbox.services.auth.api.scopes import CATEGORY, refuse_many
 from tcbox.services.auth.declarations import api
 from tcbox.services.auth.directory import Directory
 
@@ -66,8 +66,10 @@ class AuthenticationMethods:
 
         For trying out a client library: the request is signed by the client `tester` with the access token
         `no-secret`, which has the `clientScopes` of the body; the call succeeds if these, as far as the request's
-        certificate and authorized scopes leave them, satisfy `requiredScopes`.
+        certificate and authorized scopes leave them, satisfy `requiredScopes`. Each list has at most 10,000 scopes.
         """
+        for name in ("clientScopes", "requiredScopes"):
+            refuse_many(name, call.payload[name])
         return await self._try(call, call.payload["clientScopes"], call.payload["requiredScopes"])
 
     @api.get("/test-authenticate-get/", name="testAuthenticateGet", category=CATEGORY, output="test-authenticate-response")

@@ -131,4 +131,4 @@ class ClientMethods:
         await self._clients.delete(clientId, await call.client_id())
 
     def _shown(self, client: Client) -> dict[str, Any]:
-        return client.shown(self._known.expand)
+        return client.shown(self._known.as_far)

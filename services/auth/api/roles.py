@@ -67,7 +67,7 @@ class RoleMethods:
         by all that begins so, and `<..>` in its scopes stands for the rest.
 
         The caller must have all `scopes` of the role. If there is another role of this id, or roles would assume
-        each other in a circle, the request is refused.
+        each other in a circle or multiply by way of `<..>`, the request is refused.
         """
         granted = call.payload["scopes"]
         model.refuse_double_star(granted)
@@ -84,14 +84,15 @@ class RoleMethods:
         """Update Role
 
         Replace a role's description and scopes. The caller must have each scope that the role did not give before,
-        directly or by way of other roles. A change that makes roles assume each other in a circle is refused.
+        directly or by way of other roles. A change that makes roles assume each other in a circle, or multiply
+        by way of `<..>`, is refused.
         """
         granted = tuple(call.payload["scopes"])
         model.refuse_double_star(granted)
         model.refuse_nul(call.payload["description"])
 
         async def authorize(before: Role) -> None:
-            await call.authorize(roleId=roleId, scopesAdded=self._known.expand(before.scopes).missing(granted))
+            await call.authorize(roleId=roleId, scopesAdded=self._known.as_far(before.scopes).missing(granted))
 
         return self._shown(await self._roles.update(roleId, call.payload["description"], granted, await call.client_id(), authorize))
 
@@ -104,7 +105,7 @@ class RoleMethods:
         await self._roles.delete(roleId, await call.client_id())
 
     def _shown(self, role: Role) -> dict[str, Any]:
-        return role.shown(self._known.expand)
+        return role.shown(self._known.as_far)
 
 
 def _page(call: Call) -> tuple[str, int]:

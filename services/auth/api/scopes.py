@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from tcbox import errors
 from tcbox.api.call import Call
 from tcbox.services.auth.declarations import api
 from tcbox.services.auth.directory import Directory
 
 CATEGORY = "Scopes and Auth"
+MOST_SCOPES = 10_000
+"""In one call: it may be anybody's, and no other call is answered while they are looked through."""
 
 
 class ScopeMethods:
@@ -21,9 +25,11 @@ class ScopeMethods:
     async def expand_scopes(self, call: Call) -> dict[str, Any]:
         """Expand Scopes
 
-        The given scopes, and all that follow from the roles which they assume.
+        The given scopes, at most 10,000, and all that follow from the roles which they assume.
         """
-        return {"scopes": self._known.expand(call.payload["scopes"]).scopes}
+        given = call.payload["scopes"]
+        refuse_many("scopes", given)
+        return {"scopes": self._known.expand(given).scopes}
 
     @api.get("/scopes/current", name="currentScopes", category=CATEGORY, scopes="auth:current-scopes", output="scopeset", eager=True)
     async def current_scopes(self, call: Call) -> dict[str, Any]:
@@ -33,3 +39,11 @@ class ScopeMethods:
         authorized scopes leave out.
         """
         return {"scopes": (await call.scopes()).scopes}
+
+
+def refuse_many(name: str, scopes: Sequence[str]) -> None:
+    """Raise InputError for more scopes than one call may give, in the field of this name."""
+    if len(scopes) > MOST_SCOPES:
+        raise errors.InputError(
+            "`{name}` has {count} scopes, and one call takes at most {most}: make several calls.", name=name, count=len(scopes), most=MOST_SCOPES
+        )

@@ -43,7 +43,7 @@ http {{
     proxy_read_timeout 75s;
 
     # for this host alone
-    location = /metrics {{ return 404; }}
+    location /metrics {{ return 404; }}
     location /instance/ {{ return 404; }}
 
 {locations}

@@ -8,8 +8,9 @@ from tcbox.export import configuration
 from tcbox.export.kubernetes.names import Names
 from tcbox.export.plan import Plan, Service, Worker
 
-_LINK_LOCAL = {"0.0.0.0/0": "169.254.0.0/16", "::/0": "fe80::/10"}
-"""All addresses, and among them those at which machines of a cloud give out credentials."""
+_MACHINE = {"0.0.0.0/0": ["169.254.0.0/16"], "::/0": ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}
+"""All addresses, and among them those at which machines of a cloud give out credentials; by IPv6, Amazon's and Google's have addresses of
+their own that are not local to the link."""
 
 
 def policies(plan: Plan, names: Names, service: Service) -> list[dict[str, Any]]:
@@ -61,7 +62,7 @@ def _out(plan: Plan, names: Names, ports: tuple[int, ...], *, metadata: bool) ->
 
     Requests to the root URL come to the pods of the ingress controller, at whatever port these have: hence the namespaces.
     """
-    blocks = [{"ipBlock": {"cidr": cidr} if metadata else {"cidr": cidr, "except": [local]}} for cidr, local in _LINK_LOCAL.items()]
+    blocks = [{"ipBlock": {"cidr": cidr} if metadata else {"cidr": cidr, "except": machine}} for cidr, machine in _MACHINE.items()]
     machine = [{"to": [{"ipBlock": {"cidr": "169.254.0.0/16"}}], "ports": [{"port": 80, "protocol": "TCP"}]}] if metadata else []
     return [
         {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},

@@ -10,6 +10,7 @@ from tcbox.export.plan import Plan
 
 _PATIENCE = "60s"
 """How long an answer may take: workers wait 20 seconds for a task, and uploads are slow."""
+_HIDDEN = "/metrics"
 
 
 def files(plan: Plan, names: Names) -> dict[str, list[Any]]:
@@ -52,5 +53,6 @@ def _route(plan: Plan, names: Names) -> dict[str, Any]:
         }
         for path, service in _paths(plan)
     ]
-    spec = {"parentRefs": [parent], "hostnames": [plan.host], "rules": rules}
+    hidden = {"matches": [{"path": {"type": "PathPrefix", "value": _HIDDEN}}]}  # leads nowhere; behind an Ingress the processes see to it alone
+    spec = {"parentRefs": [parent], "hostnames": [plan.host], "rules": [hidden, *rules]}
     return names.manifest("gateway.networking.k8s.io/v1", "HTTPRoute", names.prefix, names.labels("route"), spec=spec)
