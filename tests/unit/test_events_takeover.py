@@ -7,8 +7,10 @@ import pytest
 from tcbox import clock as clocks
 from tcbox import db, events
 from tcbox.events import bus as buses
+from tcbox.events import lease as leases
 from tcbox.events.bus import migrations as event_migrations
 from tests.support import databases
+from tests.support.waiting import eventually
 from tests.unit.test_events_bus import Collector, binding, tell
 
 migrations = [event_migrations]
@@ -17,7 +19,8 @@ migrations = [event_migrations]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(buses, "BEAT", 0.1)
-    monkeypatch.setattr(buses, "PATIENCE", 0.8)
+    monkeypatch.setattr(buses, "PATIENCE", 60.0)  # whoever lives is not replaced, however slow the machine is
+    monkeypatch.setattr(leases, "_LOOK", 0.1)
 
 
 @pytest.fixture
@@ -40,13 +43,13 @@ async def test_each_message_is_delivered_by_one_of_two(replicas):
     (one, database), (two, _) = replicas
     first, second = Collector(), Collector()
     leading = await one.subscribe("s", binding(), first.handle)
-    await asyncio.sleep(0.3)
-    await two.subscribe("s", binding(), second.handle)
+    await eventually(lambda: leading.active)
+    following = await two.subscribe("s", binding(), second.handle)
+    await eventually(lambda: following.lease.other)
     for n in range(50):
         await tell(one if n % 2 else two, database if n % 2 else replicas[1][1], n)
     await first.until(50)
-    await asyncio.sleep(0.3)
-    assert sorted(first.got) == list(range(50)) and second.got == []
+    assert sorted(first.got) == list(range(50)) and second.got == [] and not following.active
     await one.unsubscribe(leading)
     for n in range(50, 60):
         await tell(one, database, n)
@@ -68,7 +71,6 @@ async def test_a_silent_process_is_replaced(replicas, monkeypatch):
 
     first, second = Stuck(), Collector()
     leading = await one.subscribe("s", binding(), first.handle)
-    await asyncio.sleep(0.3)
     await tell(one, database, 1)
     await asyncio.wait_for(stuck.wait(), 15)
 
@@ -76,6 +78,7 @@ async def test_a_silent_process_is_replaced(replicas, monkeypatch):
         pass
 
     monkeypatch.setattr(leading.lease, "confirm", silent)
+    monkeypatch.setattr(buses, "PATIENCE", 0.8)
     await two.subscribe("s", binding(), second.handle)
     await second.until(1)
     assert first.got == [1] and second.got == [1]
@@ -97,9 +100,9 @@ async def test_who_takes_over_prepares(replicas):
         seen.append(list(collector.got))
 
     leading = await one.subscribe("s", binding(), Collector().handle)
-    await asyncio.sleep(0.3)
-    await two.subscribe("s", binding(), collector.handle, prepare=prepare)
-    await asyncio.sleep(0.3)
+    await eventually(lambda: leading.active)
+    following = await two.subscribe("s", binding(), collector.handle, prepare=prepare)
+    await eventually(lambda: following.lease.other)
     assert seen == []
     await one.unsubscribe(leading)
     await tell(two, other, 7)
