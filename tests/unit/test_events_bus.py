@@ -8,7 +8,9 @@ import pytest
 from tcbox import clock as clocks
 from tcbox import db, events
 from tcbox.events.bus import migrations as event_migrations
+from tests.support import outbox
 from tests.support.databases import database  # noqa: F401
+from tests.support.waiting import eventually
 
 migrations = [event_migrations]
 exchanges = events.Exchanges("demo", title="Demo", description="For tests.")
@@ -294,9 +296,8 @@ async def test_what_no_subscription_can_want_is_passed_over(bus, database, patte
     subscription = await bus.subscribe("x", binding(pattern=pattern), taker.handle)
     for number, exchange, routes in ((1, changed, ()), (2, changed, ("x",)), (3, changed, ("y",)), (4, changed, ()), (5, removed, ())):
         await tell(bus, database, number, exchange=exchange, routes=routes)
-    async with asyncio.timeout(20):
-        while subscription.position < await bus.last_id():
-            await asyncio.sleep(0.005)
+    newest = await outbox.newest(bus)
+    await eventually(lambda: subscription.position >= newest)
     assert taker.got == expected
 
 
