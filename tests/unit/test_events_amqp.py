@@ -29,11 +29,6 @@ def broker():
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 async def bus(database, clock):
     made = events.Bus(database, clock)
     yield made

@@ -20,11 +20,6 @@ removed = exchanges.declare("removed", name="removed", title="Removed", descript
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 async def bus(database, clock):
     made = events.Bus(database, clock)
     yield made

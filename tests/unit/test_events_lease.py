@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from tcbox import clock as clocks
 from tcbox.config import processes
 from tcbox.events import lease
 from tcbox.events.bus import migrations as event_migrations
@@ -15,11 +14,6 @@ from tests.support.databases import database  # noqa: F401
 from tests.support.waiting import eventually
 
 migrations = [event_migrations]
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 def made(database, holder, *, patience=60.0):

@@ -33,11 +33,6 @@ ALL = [entry.address for entry in exchanges.entries.values()]
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 async def bus(database, clock):
     made = events.Bus(database, clock)
     yield made

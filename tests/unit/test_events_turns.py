@@ -12,11 +12,6 @@ from tests.support.databases import database  # noqa: F401
 migrations = [event_migrations]
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 async def nothing():
     pass
 

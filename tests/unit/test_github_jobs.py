@@ -11,14 +11,9 @@ from tcbox.services.github import jobs, store
 from tcbox.services.github.hub import Limited, Refused
 from tcbox.services.github.jobs import Job, Jobs
 from tests.support.databases import database, listening, repeated, two  # noqa: F401
-from tests.support.waiting import asleep, eventually
+from tests.support.waiting import eventually
 
 migrations = [store.migrations]
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 class Work:
@@ -124,9 +119,7 @@ async def test_installations_share(work):
     for number in range(3):
         await work.add(f"b{number}", installation=2)
     await work.turn()
-    until = asyncio.get_running_loop().time() + 30
-    while (len(work.done) < 3 or len(work.under_way) < jobs.PARALLEL) and asyncio.get_running_loop().time() < until:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: len(work.done) == 3 and len(work.under_way) == jobs.PARALLEL)
     assert sorted(work.done) == ["b0", "b1", "b2"] and len(work.under_way) == jobs.PARALLEL
     gate.set()
     await work.jobs.idle()

@@ -25,11 +25,6 @@ EVERYTHING = (MAIL, "notify.pulse.a.b.on-any", "notify.matrix-room.!r:example.co
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 async def notify(database, clock):
     made = Notify(database, clock)
     yield made
