@@ -224,7 +224,7 @@ async def test_who_stops_lets_others_go_on(database, clock):  # noqa: F811
     await one.jobs.start()
     await one.add("b")
     await one.turn()
-    await eventually(lambda: one.under_way)
+    await eventually(lambda: one.under_way and sum(map(len, one.jobs._workers.values())) == 1)  # nobody there looks for more
     one.jobs._put_off = None  # as if the process was gone
     clock.advance(jobs.LEASE + 1000)
     await two.settle()

@@ -140,6 +140,7 @@ async def test_a_waiting_worker_gets_a_new_task_at_once(queue: Queue) -> None:
 
 async def test_a_worker_without_work_is_sent_home_after_20_seconds(queue: Queue) -> None:
     """claimWork waits 20 s of the clock's time and then gives an empty list."""
+    await listening(queue.database)  # it is woken once when that begins
     claim = asyncio.create_task(queue.claim())
     await eventually(queue.service.waiters.waiting)
     await asleep(queue.clock)
