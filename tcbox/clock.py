@@ -55,16 +55,21 @@ class SystemClock:
 
 
 class VirtualClock:
-    """The machine's time plus an offset that `advance` makes larger; sleepers wake when their time has come."""
+    """The machine's time plus an offset that `advance` makes larger; sleepers wake when their time has come.
 
-    def __init__(self, offset: int = 0) -> None:
+    Args:
+        still: stand at the time at which it is made, but for `advance`, so that a test knows the time to the millisecond.
+    """
+
+    def __init__(self, offset: int = 0, *, still: bool = False) -> None:
         self.offset = offset
+        self._stands = self.wall() if still else None
         self._order = itertools.count()
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
 
     def now(self) -> int:
         """Milliseconds since the Unix epoch, moved on by all that `advance` was given."""
-        return time.time_ns() // 1_000_000 + self.offset
+        return (self.wall() if self._stands is None else self._stands) + self.offset
 
     def wall(self) -> int:
         """Milliseconds since the Unix epoch, by the machine."""
@@ -76,11 +81,13 @@ class VirtualClock:
         until = self.now() + int(milliseconds)
         waiter: asyncio.Future[None] = loop.create_future()
         heapq.heappush(self._sleepers, (until, next(self._order), waiter))
-        timer = loop.call_later(max(0.0, milliseconds) / 1000, _wake, waiter)
+        comes_by_itself = self._stands is None or milliseconds <= 0
+        timer = loop.call_later(max(0.0, milliseconds) / 1000, _wake, waiter) if comes_by_itself else None
         try:
             await waiter
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def advance(self, milliseconds: int) -> None:
         """Move the time on, and wake whoever slept until then.

@@ -17,6 +17,7 @@ from tests.acceptance.test_docker_worker import instance
 from tests.acceptance.test_host_worker import WORKER, emptied
 from tests.support import docker_engine, docker_images as images
 from tests.support.fake_queue import FakeQueue
+from tests.support.waiting import eventually
 from tests.support.workers import running
 
 pytestmark = [
@@ -97,8 +98,7 @@ async def test_a_cancelled_task(docker, engine):
     """When a task is cancelled, also while its engine starts, both its containers go."""
     for wait in (0.3, 4.0):
         task = docker.add(task_of("sleep 600"), scopes=SCOPES)
-        while not listed(engine):
-            await asyncio.sleep(0.05)
+        await eventually(lambda: listed(engine), 60, pause=0.05)
         await asyncio.sleep(wait)
         docker.queue.resolve(task, "exception", "canceled")
         until = time.monotonic() + 90

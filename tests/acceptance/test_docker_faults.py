@@ -17,7 +17,8 @@ from tests.acceptance.test_docker_worker import NOTHING, instance, shell
 from tests.acceptance.test_host_worker import WORKER, emptied
 from tests.support import docker_engine, docker_images as images
 from tests.support.fake_queue import FakeQueue
-from tests.support.workers import running
+from tests.support.waiting import eventually
+from tests.support.workers import running, says
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine")]
 own_engine = pytest.mark.skipif(not docker_engine.possible(), reason="needs to be root, with dockerd, containerd and runc")
@@ -45,13 +46,6 @@ def small_disk(folder, size: str):
         subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
-async def there(task, words: str = "begun") -> None:
-    """Wait until a task has written something."""
-    while "public/logs/live.log" not in task.artifacts:
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
-
-
 # -- the engine
 
 
@@ -64,7 +58,7 @@ async def test_an_engine_that_is_restarted(tmp_path, engine, how):
     with contextlib.suppress(EngineError):  # the worker ends when it finds no engine; who runs it starts it again
         async with running(tmp_path / "w", "docker", instance=label, docker_url=engine.url) as docker:
             task = docker.add(shell("trap 'exit 0' TERM; echo begun; while true; do sleep 1; done", cache={"c": "/c"}), scopes=["docker-worker:cache:*"])
-            await there(task)
+            await says(task, "begun")
             await asyncio.to_thread(engine.stop, how)
             await docker.end(task)
             await asyncio.to_thread(engine.start)
@@ -83,7 +77,7 @@ async def test_a_container_that_somebody_ends(tmp_path):
     label = instance()
     async with running(tmp_path, "docker", instance=label) as docker:
         task = docker.add(shell("echo begun; sleep 600"))
-        await there(task)
+        await says(task, "begun")
         [container] = (await images.labelled(f"tcbox.instance={label}"))["containers"]
         subprocess.run(["docker", "kill", container], check=True, capture_output=True)
         await docker.end(task)
@@ -196,23 +190,24 @@ async def test_caches_of_a_killed_worker_go_too(tmp_path):
     queue = FakeQueue()
     server = await queue.start()
     label = instance()
-    payload = shell("echo x > /c/f; sleep 600", cache={"used": "/c"})
+    payload = shell("echo x > /c/f; echo begun; sleep 600", cache={"used": "/c"})
     before = queue.add(shell("true", cache={"unused": "/c"}), "local/docker", scopes=["docker-worker:cache:*"])
     worker = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WORKER), queue.root_url, str(tmp_path), "docker", label])
     try:
         await queue.done(before)
         task = queue.add(payload, "local/docker", scopes=["docker-worker:cache:*"])
-        await asyncio.wait_for(task.started.wait(), 20)
-        while len((await images.labelled(f"tcbox.cache={label}"))["volumes"]) < 2:
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(1)
+        await says(task, "begun")
+
+        async def caches() -> int:
+            return len((await images.labelled(f"tcbox.cache={label}"))["volumes"])
+
+        async def one_is_left() -> bool:
+            return await caches() == 1
+
+        assert await caches() == 2
         os.kill(worker.pid, signal.SIGKILL)
-        worker.wait(5)
-        for _ in range(100):
-            if len((await images.labelled(f"tcbox.cache={label}"))["volumes"]) == 1:
-                break
-            await asyncio.sleep(0.1)
-        assert len((await images.labelled(f"tcbox.cache={label}"))["volumes"]) == 1
+        worker.wait(20)
+        await eventually(one_is_left, pause=0.1)
         worker = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WORKER), queue.root_url, str(tmp_path), "docker", label])
         await asyncio.wait_for(task.ended.wait(), 20)
         assert (task.state, task.reason) == ("exception", "worker-shutdown")

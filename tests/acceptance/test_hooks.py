@@ -115,12 +115,12 @@ def test_a_schedule_and_a_message(calls: Calls):
     bindings = [{"exchange": "exchange/taskcluster-queue/v1/task-completed", "routingKeyPattern": "primary.#.local.host.tick.#"}]
     calls.hooks.createHook("g", "follow", {"metadata": METADATA, "task": after, "triggerSchema": FREE, "bindings": bindings})
     calls.hooks.createHook("g", "tick", {"metadata": METADATA, "task": host("echo tick ${taskId}", schedulerId="tick"), "schedule": ["*/2 * * * * *"]})
-    until(lambda: calls.fires("tick"), 15)
+    until(lambda: calls.fires("tick"))
     calls.hooks.updateHook("g", "tick", {"metadata": METADATA, "task": host("true"), "schedule": []})
     tick = calls.fires("tick")[-1]
     assert (tick["firedBy"], tick["result"]) == ("schedule", "success")
     scheduled = calls.queue.status(tick["taskId"])["status"]["runs"][0]["scheduled"]
-    assert 0 <= clocks.from_wire(scheduled) - clocks.from_wire(tick["taskCreateTime"]) < 2 * clocks.SECOND
+    assert 0 <= clocks.from_wire(scheduled) - clocks.from_wire(tick["taskCreateTime"]) < clocks.MINUTE
     assert f"tick {tick['taskId']}\n" in calls.log(tick["taskId"])
     follow = until(lambda: [fire for fire in calls.fires("follow") if fire["result"] == "success"])[-1]
     assert follow["firedBy"] == "pulseMessage"
@@ -140,7 +140,7 @@ def test_a_schedule_of_virtual_time(tmp_path: Path):
         calls.hooks, calls.queue = taskcluster.Hooks({"rootUrl": box.root_url}), taskcluster.Queue({"rootUrl": box.root_url})  # a signature would be of today
         for number, hours in ((1, 24), (2, 24), (3, 24 * 300)):
             _advance(box, hours * 3_600_000)
-            until(lambda number=number: len(calls.fires("daily")) == number, 15)
+            until(lambda number=number: len(calls.fires("daily")) == number)
             assert calls.queue.status(calls.fires("daily")[0]["taskId"])["status"]["state"] == "pending"
         assert [fire["result"] for fire in calls.fires("daily")] == ["success"] * 3
     finally:

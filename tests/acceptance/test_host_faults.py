@@ -182,7 +182,7 @@ async def test_fifty_tasks_at_once(tmp_path):
         await asyncio.gather(*(host.end(task, 120) for task in tasks))
         assert {task.state for task in tasks} == {"completed"}
         assert all(f"\nmine {task.id}\n" in task.log and task.body("f").decode().strip() == task.id for task in tasks)
-        assert await emptied(tmp_path / "runs", 20)
+        assert await emptied(tmp_path / "runs")
 
 
 STUBBORN = """
@@ -223,7 +223,7 @@ async def test_processes_that_do_not_want_to_end(host, tmp_path, how):
             while len(alive(mark)) < 5:
                 await asyncio.sleep(0.05)
         host.queue.resolve(task, "exception", "canceled")
-    assert await gone(mark, 10)
+    assert await gone(mark)
 
 
 async def test_a_command_that_closes_its_output_or_floods_it(host):

@@ -18,6 +18,7 @@ from tcbox.workers import certificates
 from tcbox.workers.host import worker as host_worker
 from tcbox.workers.host.resources import Limits
 from tests.acceptance.test_host_worker import alive, archive, emptied, gone, host, marker, shell  # noqa: F401
+from tests.support.waiting import eventually
 from tests.support.workers import running
 
 SHELL = "private/generic-worker/shell.html"
@@ -52,11 +53,9 @@ class Screen:
                 self.shown += message.data
 
 
-async def invitation(task, seconds: float = 20) -> str:
+async def invitation(task) -> str:
     """Where the shell of a task is, as its artifact tells the web UI."""
-    async with asyncio.timeout(seconds):
-        while SHELL not in task.artifacts:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: SHELL in task.artifacts)
     artifact = task.artifacts[SHELL]
     assert (artifact["storageType"], artifact["contentType"]) == ("reference", "text/html; charset=utf-8")
     url = urlsplit(artifact["url"])
@@ -80,9 +79,7 @@ async def test_a_shell_in_a_running_task(host):
         assert f"b c-here-{task.id}" in shown
         assert "33 101" in shown
         await other.type(f"sleep {mark}\n")
-        async with asyncio.timeout(10):
-            while not alive(mark):
-                await asyncio.sleep(0.05)
+        await eventually(lambda: alive(mark), pause=0.05)
         await other.type("\x03")
         assert await gone(mark)
         await other.type("exit\n")
@@ -113,9 +110,7 @@ async def test_a_shell_is_a_websocket_under_a_secret(host):
             await socket.send_str("text")
             await socket.send_bytes(b"\x02\x01")
             await Screen(socket).type(f"touch done-not; sleep {mark}\n")
-            async with asyncio.timeout(10):
-                while not alive(mark):
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: alive(mark), pause=0.05)
         assert await gone(mark)
         async with session.ws_connect(url) as socket:
             await Screen(socket).type("touch done\n")
@@ -332,9 +327,7 @@ async def test_the_deadline_ends_a_task(host):
     await task.started.wait()
     host.queue.resolve(task, "exception", "deadline-exceeded")
     assert await gone(mark)
-    async with asyncio.timeout(10):
-        while "public/logs/live_backing.log" not in task.content:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: "public/logs/live_backing.log" in task.content)
     assert "passed its deadline" in task.log
 
 

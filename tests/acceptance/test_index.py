@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
 
@@ -11,6 +10,7 @@ import taskcluster
 
 from tests.support import definitions, docker_images, proof
 from tests.support.tasks import Tasks, fetch
+from tests.support.waiting import until
 
 WORKERS = "workers:\n  docker: {enabled: false}\n"
 
@@ -28,16 +28,17 @@ def location(url: str) -> str:
     return told.value.headers["Location"]
 
 
-def found(index, path, seconds=10):
+def found(index, path):
     """The task at a path, waited for."""
-    until = time.monotonic() + seconds
-    while True:
+
+    def there():
         try:
             return index.findTask(path)
         except taskcluster.TaskclusterRestFailure as error:
             assert error.status_code == 404
-            assert time.monotonic() < until, f"{path} is not indexed"
-            time.sleep(0.02)
+            return None
+
+    return until(there, shown=lambda: path)
 
 
 @pytest.mark.contract
@@ -96,10 +97,7 @@ def test_nothing_is_lost_when_the_instance_is_killed(make_box):
     box.config.write_text(configured + "services:\n  index: {enabled: false}\n")
     box.start()
     tasks = Tasks(box)
-    until = time.monotonic() + 60
-    while not all(tasks.state(task_id) == "completed" for task_id in ids):
-        assert time.monotonic() < until, done
-        time.sleep(0.1)
+    until(lambda: all(tasks.state(task_id) == "completed" for task_id in ids), shown=lambda: done)
     box.stop()
     box.config.write_text(configured)
     box.start()
@@ -153,10 +151,7 @@ def test_a_host_task_mounts_what_the_index_has(box):
     mounts = [{"file": "got", "content": {"namespace": "tools.latest", "artifact": "public/f"}}]
     for text in ("one", "two"):
         built = build(text)
-        until = time.monotonic() + 10
-        while found(index, "tools.latest")["taskId"] != built:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        until(lambda built=built: found(index, "tools.latest")["taskId"] == built)
         used = tasks.run(definitions.host("cat got", mounts=mounts))
         assert tasks.state(used) == "completed", tasks.log(used)
         assert f"\n{text}\n" in tasks.log(used)

@@ -99,8 +99,10 @@ def test_nothing_is_lost(make_box, servers):
     box.kill()
     servers.mail.answers.clear()
     box.start()
-    until(lambda: servers.mail.mails, 60)
-    time.sleep(0.5)
+    until(lambda: servers.mail.mails)
+    with sqlite3.connect(f"file:{box.data / 'tcbox.db'}?mode=ro", uri=True) as database:
+        until(lambda: database.execute("SELECT count(*) FROM notify_outbox").fetchone() == (0,))  # what stays there is sent again after minutes
+    database.close()
     assert len(servers.mail.mails) == 1
     assert len(servers.slack.posted[CHANNEL]) == 1
 

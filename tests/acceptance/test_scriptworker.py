@@ -90,10 +90,20 @@ class Worker:
 
 
 @pytest.fixture(scope="module")
-def worker(box, tmp_path_factory):
-    made = Worker(tmp_path_factory.mktemp("scriptworker") / "one", box)
-    yield made
-    made.stop()
+def workers(box, tmp_path_factory):
+    folder, made = tmp_path_factory.mktemp("scriptworker"), []
+    yield folder, made
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def worker(box, workers):
+    """One that runs: that of the last test, unless it has ended."""
+    folder, made = workers
+    if not made or made[-1].process.poll() is not None:
+        made.append(Worker(folder / f"n{len(made)}", box))
+    return made[-1]
 
 
 OURS = frozenset(f"queue.{name}" for name in ("createTask", "status", "task", "listLatestArtifacts", "latestArtifact", "getLatestArtifact", "artifact"))

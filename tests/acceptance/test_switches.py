@@ -1,7 +1,6 @@
 """Each service can be switched off by itself: the others serve, and everybody is told what is off, by which key, and what goes missing."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 
@@ -10,6 +9,7 @@ import taskcluster
 
 from tcbox.config import checks
 from tests.support import definitions
+from tests.support.waiting import until
 
 NAMES = [name for name in checks.REQUIRES if name != "auth"]
 WORKERS = "workers:\n  docker: {enabled: false}\n  host: {enabled: false}\n"
@@ -63,11 +63,7 @@ def test_the_others_serve_without_it(make_box, name):
         queue = taskcluster.Queue(box.options)
         task_id = taskcluster.slugId()
         queue.createTask(task_id, definitions.task("built-in/succeed", routes=["index.a.b", "notify.email.x@example.com.on-any"]))
-        for _ in range(200):
-            if queue.status(task_id)["status"]["state"] == "completed":
-                break
-            time.sleep(0.05)
-        assert queue.status(task_id)["status"]["state"] == "completed"
+        until(lambda: queue.status(task_id)["status"]["state"] == "completed")
     else:
         assert status["workers"] == {}
     log = (box.data / "logs/tcbox.log").read_text()

@@ -31,7 +31,7 @@ import pytest_asyncio
 
 from tcbox import clock as clocks
 from tcbox import db
-from tests.support import postgres_server
+from tests.support import postgres_server, waiting
 
 ENGINES = ("sqlite", "postgres")
 
@@ -79,16 +79,17 @@ async def listening(database: db.Database) -> None:
 
 
 @contextlib.asynccontextmanager
-async def repeated(*turns: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Each is done again and again, as a supervisor does with loops."""
+async def repeated(clock: clocks.VirtualClock, *turns: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Each is done again and again, as a supervisor does with loops, and has come to where it sleeps on the clock when this begins."""
 
     async def repeat(turn: Callable[[], Awaitable[object]]) -> None:
         while True:
             await turn()
 
+    before = waiting.sleepers(clock)
     tasks = [asyncio.create_task(repeat(turn)) for turn in turns]
-    await asyncio.sleep(0.3)  # they have come to where they wait
     try:
+        await waiting.asleep(clock, before + len(tasks))
         yield
     finally:
         for task in tasks:

@@ -24,6 +24,7 @@ from tcbox.services.queue import store as queue_store
 from tests.support import outbox
 from tests.support import queue as queue_support
 from tests.support.service import Answered, Caller
+from tests.support.waiting import eventually
 
 MIGRATIONS = [buses.migrations, queue_store.migrations, store.migrations]
 SEALER = Sealer(bytes(range(32)))
@@ -180,17 +181,10 @@ class Hooks:
 
     async def delivered(self) -> None:
         """Return when the service has seen all messages that there are now."""
-        import asyncio
-
         last = await outbox.newest(self.bus)
-        async with asyncio.timeout(20):
-            while (await self._position()) < last:
-                await asyncio.sleep(0.005)
-
-    async def _position(self) -> int:
         subscription = self.service.messages._subscription
         assert subscription is not None
-        return subscription.position
+        await eventually(lambda: subscription.position >= last)
 
 
 @asynccontextmanager
@@ -206,8 +200,8 @@ async def started(database: db.Database, clock: clocks.VirtualClock, **settings:
 
 @pytest.fixture
 def clock() -> clocks.VirtualClock:
-    """A clock that the test moves."""
-    return clocks.VirtualClock()
+    """A clock that the test alone moves."""
+    return clocks.VirtualClock(still=True)
 
 
 @pytest_asyncio.fixture

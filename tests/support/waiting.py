@@ -6,7 +6,10 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any
+
+from tcbox import clock as clocks
 
 
 def until(ready: Callable[[], Any], seconds: float = 60, shown: Callable[[], object] = str) -> Any:
@@ -18,11 +21,21 @@ def until(ready: Callable[[], Any], seconds: float = 60, shown: Callable[[], obj
     return found
 
 
-async def eventually(ready: Callable[[], Any], seconds: float = 20) -> Any:
+async def eventually(ready: Callable[[], Any], seconds: float = 20, pause: float = 0.005) -> Any:
     """What a function, or what it gives when awaited, comes to once that is something."""
     async with asyncio.timeout(seconds):
         while True:
             found = ready()
             if found := await found if inspect.isawaitable(found) else found:
                 return found
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(pause)
+
+
+def sleepers(clock: clocks.VirtualClock, within: float = inf) -> int:
+    """How many sleep on a clock now, for no longer than so many milliseconds: they wake when it is moved on by these."""
+    return sum(not waiter.done() and until <= clock.now() + within for until, _, waiter in clock._sleepers)
+
+
+async def asleep(clock: clocks.VirtualClock, count: int = 1, within: float = inf) -> None:
+    """Return once so many sleep on a clock."""
+    await eventually(lambda: sleepers(clock, within) >= count)

@@ -17,6 +17,20 @@ from tcbox.workers.run import run
 from tcbox.workers.settings import WorkerSettings
 
 from tests.support.fake_queue import FakeQueue, Task
+from tests.support.waiting import eventually
+
+
+async def says(task: Task, words: str, seconds: float = 60) -> None:
+    """Return once a line of a task's live log is these words."""
+    async with asyncio.timeout(seconds):
+        await eventually(lambda: "public/logs/live.log" in task.artifacts, seconds)
+        lines = []
+        async with aiohttp.ClientSession() as session, session.get(task.artifacts["public/logs/live.log"]["url"]) as reply:
+            async for line in reply.content:
+                if line.strip() == words.encode():
+                    return
+                lines.append(line)
+    raise AssertionError(f"the log ended without the line {words}: {b''.join(lines)!r}")
 
 
 class Running:

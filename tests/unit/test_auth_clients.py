@@ -18,11 +18,6 @@ migrations = support.MIGRATIONS
 SOON = "2035-01-01T00:00:00.000Z"
 
 
-@pytest.fixture
-def clock() -> clocks.VirtualClock:
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def auth(database: db.Database, clock: clocks.VirtualClock) -> AsyncIterator[Auth]:  # noqa: F811
     async with support.running(database, clock, static_clients=[support.ROOT, StaticClient("static/ci/bot", "b" * 22, ("bot:*",), "a bot")]) as made:

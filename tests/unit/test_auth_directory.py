@@ -29,11 +29,6 @@ migrations = support.MIGRATIONS
 SOON = "2035-01-01T00:00:00.000Z"
 
 
-@pytest.fixture
-def clock() -> clocks.VirtualClock:
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def pair(database: db.Database, clock: clocks.VirtualClock) -> AsyncIterator[tuple[Auth, Auth]]:  # noqa: F811
     """Two processes' worth of the service on one database, which look for the other's changes only when a test says so."""

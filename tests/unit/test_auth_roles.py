@@ -18,11 +18,6 @@ from tests.support.databases import database  # noqa: F401
 migrations = support.MIGRATIONS
 
 
-@pytest.fixture
-def clock() -> clocks.VirtualClock:
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def auth(database: db.Database, clock: clocks.VirtualClock) -> AsyncIterator[Auth]:  # noqa: F811
     async with support.running(database, clock) as made:

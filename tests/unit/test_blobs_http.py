@@ -15,18 +15,12 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from tcbox import clock as clocks
 from tcbox.blobs import files
 from tests.support.blobs import served
 
 KEY = "artifact/x/0/public/page.html"
 TYPE = {"Content-Type": "text/html"}
 LARGE = os.urandom(700_000)
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 @pytest_asyncio.fixture

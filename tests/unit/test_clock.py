@@ -47,10 +47,26 @@ async def test_advance_wakes_those_whose_time_has_come():
     await asyncio.sleep(0)
     before = virtual.now()
     virtual.advance(2 * clock.HOUR)
-    await asyncio.sleep(0.01)
-    assert woken == ["minute", "hour"] or set(woken) == {"minute", "hour"}
+    await asyncio.gather(*tasks[1:])
+    assert woken == ["minute", "hour"]
     assert virtual.now() - before >= 2 * clock.HOUR
     tasks[0].cancel()
+
+
+async def test_a_clock_that_stands_still_moves_only_when_it_is_moved():
+    """Its time passes by `advance` alone, to the millisecond, for those who ask it as for those who sleep on it."""
+    still = clock.VirtualClock(still=True)
+    before = still.now()
+    sleeping = asyncio.create_task(still.sleep(20))
+    await asyncio.sleep(0.05)
+    assert still.now() == before and still.wall() > before
+    still.advance(19)
+    await asyncio.sleep(0)
+    assert not sleeping.done()
+    still.advance(1)
+    await sleeping
+    assert still.now() == before + 20
+    await still.sleep(0)
 
 
 def test_the_clock_never_goes_back():

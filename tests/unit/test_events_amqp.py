@@ -29,11 +29,6 @@ def broker():
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 async def bus(database, clock):
     made = events.Bus(database, clock)
     yield made
@@ -61,14 +56,15 @@ def listen(broker):
 
 
 @pytest.fixture
-async def publishing(broker, bus, database, exchange):
+async def publishing(broker, bus, database, exchange, monkeypatch):
     """Make what publishes, as one of several processes would; it is ended with the test."""
+    monkeypatch.setattr(leases, "_LOOK", 0.1)
     made = []
 
     async def start(holder="one", url=broker.url, begin=True):
         link = Link(address.parse(url), "test", first_pause=0.05)
         made.append(
-            relay.Relay(bus, database, link, lambda: [exchange.address], lease=leases.Lease(database, relay.NAME, holder=holder, beat=0.1, patience=0.6))
+            relay.Relay(bus, database, link, lambda: [exchange.address], lease=leases.Lease(database, relay.NAME, holder=holder, beat=0.1, patience=60.0))
         )
         if begin:
             await made[-1].start()
@@ -121,15 +117,16 @@ async def test_of_two_processes_one_publishes_and_the_other_replaces_it(bus, dat
     first = await publishing("one")
     await eventually(lambda: first.link.works)
     second = await publishing("two")
+    await eventually(lambda: second.lease.other == "one")
     await tell(bus, database, exchange, *range(20))
     await eventually(lambda: len(listener.got) == 20)
     await _noted(first, listener)
-    await asyncio.sleep(0.3)
     assert not second.lease.held and second.fault() is None and numbers(listener) == list(range(20))
     first.lease.held = False  # so that it does not give the lease back, as a killed process would not
     first._task.cancel()
     await asyncio.gather(first._task, return_exceptions=True)
     first._task = None
+    second.lease._patience = 0.6
     await tell(bus, database, exchange, *range(20, 40))
     await eventually(lambda: len(listener.got) == 40)
     assert second.lease.held and numbers(listener) == list(range(40))
@@ -217,9 +214,7 @@ async def test_messages_are_kept_until_they_are_published(bus, clock, database, 
     listener = listen(exchange.address)
     await publishing()
     await eventually(lambda: numbers(listener) == [1])
-    async with asyncio.timeout(15):
-        while not await bus.expire():
-            await asyncio.sleep(0.05)
+    await eventually(bus.expire)
 
 
 # -- what others announce
@@ -280,10 +275,6 @@ def queue_exists(broker, name):
             return True
     except pika.exceptions.ChannelClosedByBroker:
         return False
-
-
-def bound(broker, hearing_queue):
-    return hearing_queue.channel is not None and not hearing_queue.unbound
 
 
 async def ready(heard, name):

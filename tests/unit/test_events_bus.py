@@ -8,18 +8,15 @@ import pytest
 from tcbox import clock as clocks
 from tcbox import db, events
 from tcbox.events.bus import migrations as event_migrations
+from tests.support import outbox
 from tests.support.databases import database  # noqa: F401
+from tests.support.waiting import eventually
 
 migrations = [event_migrations]
 exchanges = events.Exchanges("demo", title="Demo", description="For tests.")
 KEYS = (events.Key("routingKeyKind", "Kind.", constant="primary"), events.Key("name", "Name.", required=True), events.Key("rest", "Rest.", multiple_words=True))
 changed = exchanges.declare("changed", name="changed", title="Changed", description="It changed.", schema="changed", keys=KEYS)
 removed = exchanges.declare("removed", name="removed", title="Removed", description="It is gone.", schema="removed", keys=KEYS)
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 @pytest.fixture
@@ -294,9 +291,8 @@ async def test_what_no_subscription_can_want_is_passed_over(bus, database, patte
     subscription = await bus.subscribe("x", binding(pattern=pattern), taker.handle)
     for number, exchange, routes in ((1, changed, ()), (2, changed, ("x",)), (3, changed, ("y",)), (4, changed, ()), (5, removed, ())):
         await tell(bus, database, number, exchange=exchange, routes=routes)
-    async with asyncio.timeout(20):
-        while subscription.position < await bus.last_id():
-            await asyncio.sleep(0.005)
+    newest = await outbox.newest(bus)
+    await eventually(lambda: subscription.position >= newest)
     assert taker.got == expected
 
 

@@ -6,46 +6,74 @@ import sys
 
 import pytest
 
-from tcbox import clock as clocks
 from tcbox.config import processes
 from tcbox.events import lease
 from tcbox.events.bus import migrations as event_migrations
+from tcbox.events.tail import sql
 from tests.support.databases import database  # noqa: F401
+from tests.support.waiting import eventually
 
 migrations = [event_migrations]
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
+def made(database, holder, *, patience=60.0):
+    return lease.Lease(database, "thing", holder=holder, beat=0.05, patience=patience)
 
 
-def made(database, holder):
-    return lease.Lease(database, "thing", holder=holder, beat=0.05, patience=0.4)
+class Watched:
+    """The database as a lease has it that is waited for: something is done before each look at it, and the looks are counted."""
 
+    def __init__(self, database, before):
+        self.transaction, self._one, self._before, self.looks = database.transaction, database.one, before, 0
 
-async def soon(condition, seconds=5):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
+    async def one(self, *args, **params):
+        await self._before()
+        self.looks += 1
+        return await self._one(*args, **params)
 
 
 async def test_one_has_it_until_it_gives_it_back(database):
     """The second waits while the first gives signs of life, and has it as soon as the first lets it go."""
-    first, second = made(database, "one"), made(database, "two")
+    first = made(database, "one")
+
+    async def sign_of_life():
+        if first.held:
+            await database.transaction(first.confirm)
+
+    watched = Watched(database, sign_of_life)
+    second = made(watched, "two", patience=0.02)
     await first.acquire()
-    keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
-    await asyncio.sleep(1)
+    waiting = asyncio.create_task(second.acquire())
+    await eventually(lambda: watched.looks >= 20)
     assert first.held and not second.held and second.other == "one"
-    keeping.cancel()
     await first.release()
     await asyncio.wait_for(waiting, 15)
     assert second.held and not first.held
 
 
+async def test_who_keeps_it_gives_signs_of_life(database):
+    """Whoever keeps the lease shows it to others again and again."""
+    first = made(database, "one")
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+
+    async def beats():
+        return (await database.one(sql.get_lease, name="thing"))["beat"]
+
+    for _ in range(2):
+        before = await beats()
+
+        async def another(before=before):
+            return await beats() > before
+
+        await eventually(another)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
 async def test_a_silent_holder_is_replaced_and_learns_of_it(database):
     """A holder that gives no sign of life loses the lease, and can then change nothing in its name."""
-    first, second = made(database, "one"), made(database, "two")
+    first, second = made(database, "one"), made(database, "two", patience=0.4)
     await first.acquire()
     await asyncio.wait_for(second.acquire(), 15)
     with pytest.raises(lease.LeaseLost):
@@ -59,9 +87,9 @@ async def test_of_many_who_want_it_one_gets_it(database):
     """However many ask for a free lease at once, one of them has it."""
     asking = [made(database, f"p{n}") for n in range(8)]
     tasks = [asyncio.create_task(each.acquire()) for each in asking]
-    await soon(lambda: any(each.held for each in asking))
-    await asyncio.sleep(0.2)
-    assert sum(each.held for each in asking) == 1
+    await eventually(lambda: all(each.held or each.other for each in asking))
+    [holder] = [each for each in asking if each.held]
+    assert {each.other for each in asking if each is not holder} == {holder.holder}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

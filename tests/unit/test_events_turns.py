@@ -1,107 +1,58 @@
-"""Durable subscriptions of several processes on one database: one at a time delivers, and nothing is missed."""
+"""What is done now and then is done by one of several processes each time."""
 
 import asyncio
 
 import pytest
 
 from tcbox import clock as clocks
-from tcbox import db, events
-from tcbox.events import bus as buses
 from tcbox.events.bus import migrations as event_migrations
-from tests.support import databases
-from tests.unit.test_events_bus import Collector, binding, tell
+from tcbox.events.turns import Turn
+from tests.support.databases import database  # noqa: F401
 
 migrations = [event_migrations]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(buses, "BEAT", 0.1)
-    monkeypatch.setattr(buses, "PATIENCE", 0.8)
+async def nothing():
+    pass
 
 
-@pytest.fixture
-async def replicas(tmp_path):
-    """Two processes' buses, each with connections of its own, on one PostgreSQL database."""
-    url = await databases.fresh("postgres", migrations, tmp_path)
-    made = []
-    for _ in range(2):
-        database = db.connect(url, clock=clocks.SystemClock())
-        await database.start(migrations)
-        made.append((events.Bus(database, clocks.SystemClock()), database))
-    yield made
-    for bus, database in made:
-        await bus.close()
-        await database.close()
+async def failing():
+    raise OSError("nobody answers")
 
 
-async def test_each_message_is_delivered_by_one_of_two(replicas):
-    """Of two processes with a subscription of one name each message reaches one; when that one ends, the other goes on where it stood."""
-    (one, database), (two, _) = replicas
-    first, second = Collector(), Collector()
-    leading = await one.subscribe("s", binding(), first.handle)
-    await asyncio.sleep(0.3)
-    await two.subscribe("s", binding(), second.handle)
-    for n in range(50):
-        await tell(one if n % 2 else two, database if n % 2 else replicas[1][1], n)
-    await first.until(50)
-    await asyncio.sleep(0.3)
-    assert sorted(first.got) == list(range(50)) and second.got == []
-    await one.unsubscribe(leading)
-    for n in range(50, 60):
-        await tell(one, database, n)
-    await second.until(10)
-    assert sorted(second.got) == list(range(50, 60))
-    assert len(first.got) == 50
+async def test_one_of_many_has_the_turn_each_time(database, clock):
+    """However many ask at once, one does it; the next turn comes when the interval is over; another thing has turns of its own."""
+    asking = [Turn(database, "scan", clocks.HOUR) for _ in range(6)]
+    for _ in range(3):
+        assert sum(await asyncio.gather(*(each.take(nothing) for each in asking))) == 1
+        clock.advance(clocks.HOUR // 2)
+        assert sum(await asyncio.gather(*(each.take(nothing) for each in asking))) == 0
+        clock.advance(clocks.HOUR // 2)
+    assert await Turn(database, "other", clocks.HOUR).take(nothing)
 
 
-async def test_a_silent_process_is_replaced(replicas, monkeypatch):
-    """A process that gives no more signs of life is replaced within its patience, and cannot set the position back."""
-    (one, database), (two, other) = replicas
-    stuck = asyncio.Event()
-
-    class Stuck(Collector):
-        async def handle(self, event):
-            await super().handle(event)
-            stuck.set()
-            await asyncio.sleep(3600)
-
-    first, second = Stuck(), Collector()
-    leading = await one.subscribe("s", binding(), first.handle)
-    await asyncio.sleep(0.3)
-    await tell(one, database, 1)
-    await asyncio.wait_for(stuck.wait(), 15)
-
-    async def silent(tx):
-        pass
-
-    monkeypatch.setattr(leading.lease, "confirm", silent)
-    await two.subscribe("s", binding(), second.handle)
-    await second.until(1)
-    assert first.got == [1] and second.got == [1]
-    await tell(two, other, 2)
-    await second.until(2)
-    monkeypatch.undo()
-    await one.unsubscribe(leading)
-    await tell(two, other, 3)
-    await second.until(3)
-    assert second.got == [1, 2, 3]
+async def test_a_turn_that_fails_is_anothers(database):
+    """What failed in one process can be done at once by the next, and counts from then."""
+    first, second = Turn(database, "scan", clocks.HOUR), Turn(database, "scan", clocks.HOUR)
+    with pytest.raises(OSError, match="nobody answers"):
+        await first.take(failing)
+    assert await second.take(nothing)
+    assert not await first.take(nothing)
 
 
-async def test_who_takes_over_prepares(replicas):
-    """Before a process delivers, what prepares it has run, so that it knows what it was not told of."""
-    (one, database), (two, other) = replicas
-    seen, collector = [], Collector()
+async def test_a_clock_that_was_wrong_holds_nobody_up(database, clock):
+    """A turn that was taken in what is the far future now counts for nothing."""
+    first, second = Turn(database, "scan", clocks.HOUR), Turn(database, "scan", clocks.HOUR)
+    clock.advance(100 * clocks.DAY)
+    assert await first.take(nothing)
+    clock.offset = 0
+    assert await second.take(nothing)
+    assert not await first.take(nothing)
 
-    async def prepare():
-        seen.append(list(collector.got))
 
-    leading = await one.subscribe("s", binding(), Collector().handle)
-    await asyncio.sleep(0.3)
-    await two.subscribe("s", binding(), collector.handle, prepare=prepare)
-    await asyncio.sleep(0.3)
-    assert seen == []
-    await one.unsubscribe(leading)
-    await tell(two, other, 7)
-    await collector.until(1)
-    assert seen == [[]]
+async def test_a_turn_can_be_taken_anyway(database):
+    """A process may insist; the others then wait for the next turn as after any."""
+    first, second = Turn(database, "sync", clocks.DAY), Turn(database, "sync", clocks.DAY)
+    assert await first.take(nothing)
+    assert await second.take(nothing, anyway=True)
+    assert not await first.take(nothing)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from tcbox import clock as clocks
 from tcbox.services.github import badges
 from tests.support import github as support
 from tests.support.databases import database  # noqa: F401
@@ -14,11 +13,6 @@ from tests.unit.test_github_building import CREATE, config
 migrations = support.MIGRATIONS
 EVERY = "repo:github.com/octo/hello.world:*"
 PUBLIC = "policy: {pullRequests: public}\n"
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 @pytest_asyncio.fixture

@@ -30,11 +30,6 @@ def config(*tasks: str, policy: str = "", more: str = "") -> str:
     return f"version: 1\n{policy}{more}tasks:{made or ' []'}\n"
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def world(database, clock):  # noqa: F811
     async with support.running(database, clock) as made:

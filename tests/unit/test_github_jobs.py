@@ -10,14 +10,10 @@ from tcbox import clock as clocks
 from tcbox.services.github import jobs, store
 from tcbox.services.github.hub import Limited, Refused
 from tcbox.services.github.jobs import Job, Jobs
-from tests.support.databases import database, repeated, two  # noqa: F401
+from tests.support.databases import database, listening, repeated, two  # noqa: F401
+from tests.support.waiting import eventually
 
 migrations = [store.migrations]
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 class Work:
@@ -91,8 +87,7 @@ async def test_what_is_asked_for_meanwhile_is_done_again(work):
     work.gates["a"] = asyncio.Event()
     await work.add("a", n=1)
     await work.turn()
-    while not work.under_way:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: work.under_way)
     await work.add("a", n=2)
     work.gates["a"].set()
     await work.jobs.idle()
@@ -124,9 +119,7 @@ async def test_installations_share(work):
     for number in range(3):
         await work.add(f"b{number}", installation=2)
     await work.turn()
-    until = asyncio.get_running_loop().time() + 30
-    while (len(work.done) < 3 or len(work.under_way) < jobs.PARALLEL) and asyncio.get_running_loop().time() < until:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: len(work.done) == 3 and len(work.under_way) == jobs.PARALLEL)
     assert sorted(work.done) == ["b0", "b1", "b2"] and len(work.under_way) == jobs.PARALLEL
     gate.set()
     await work.jobs.idle()
@@ -192,16 +185,16 @@ async def test_refusals(work, status, tries):
     assert count == tries and work.jobs.fault is None
 
 
-async def test_another_process_is_told(clock, tmp_path):
+async def test_another_process_is_told(clock, tmp_path, monkeypatch):
     """Work that one process asks for is taken on at once by another, which does the work."""
+    monkeypatch.setattr(jobs, "POLL", clocks.DAY)  # it does not come to look by itself
     async with two(migrations, clock, tmp_path) as (one, other):
         asks, works = Work(one, clock), Work(other, clock)
         await works.jobs.start()
-        async with repeated(works.jobs.turn):
+        await listening(other)
+        async with repeated(clock, works.jobs.turn):
             await asks.add("a")
-            async with asyncio.timeout(jobs.POLL / clocks.SECOND - 1):  # before it would look by itself
-                while works.done != ["a"]:
-                    await asyncio.sleep(0.02)
+            await eventually(lambda: works.done == ["a"])
         await works.jobs.stop()
 
 
@@ -221,8 +214,7 @@ async def test_who_stops_lets_others_go_on(database, clock):  # noqa: F811
     one.gates["a"] = asyncio.Event()
     await one.add("a")
     await one.turn()
-    while not one.under_way:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: one.under_way)
     await two.settle()
     assert two.done == []
     await one.jobs.stop()
@@ -232,8 +224,7 @@ async def test_who_stops_lets_others_go_on(database, clock):  # noqa: F811
     await one.jobs.start()
     await one.add("b")
     await one.turn()
-    while not one.under_way:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: one.under_way and sum(map(len, one.jobs._workers.values())) == 1)  # nobody there looks for more
     one.jobs._put_off = None  # as if the process was gone
     clock.advance(jobs.LEASE + 1000)
     await two.settle()
@@ -249,8 +240,7 @@ async def test_long_work_is_held(database, clock):  # noqa: F811
     one.gates["a"] = asyncio.Event()
     await one.add("a")
     await one.turn()
-    while not one.under_way:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: one.under_way)
     for _ in range(6):
         clock.advance(jobs.RENEWAL + 100)
         await asyncio.sleep(0.05)

@@ -19,11 +19,6 @@ EVERY = "repo:github.com/octo/hello.world:*"
 NOTE = {"path": "a.py", "start_line": 1, "end_line": 1, "annotation_level": "warning", "message": "hm"}
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def world(database, clock):  # noqa: F811
     async with support.running(database, clock) as made:

@@ -37,11 +37,6 @@ def installation(action: str = "created", number: int = 11, login: str = "Acme")
     }  # fmt: skip
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def world(database, clock):  # noqa: F811
     async with support.running(database, clock) as made:

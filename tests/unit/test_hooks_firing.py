@@ -9,11 +9,12 @@ import pytest
 
 from tcbox import clock as clocks
 from tcbox import db, errors, ids
-from tcbox.services.hooks import firing, mail, model
+from tcbox.services.hooks import firing, loops, mail, model
 from tcbox.services.hooks.service import Service
 from tests.support import hooks as support
-from tests.support.databases import database, repeated, two  # noqa: F401
+from tests.support.databases import database, listening, repeated, two  # noqa: F401
 from tests.support.hooks import METADATA, Hooks, clock, hook, hooks, task  # noqa: F401
+from tests.support.waiting import asleep, eventually
 
 migrations = support.MIGRATIONS
 
@@ -93,46 +94,53 @@ async def test_the_loops_sleep_until_something_is_due(hooks: Hooks, monkeypatch)
         while True:
             await turn()
 
+    await listening(hooks.database)
     running = [asyncio.create_task(repeat(each)) for each in (hooks.service.work.schedule, hooks.service.work.fire)]
     try:
-        await asyncio.sleep(0.1)
-        idle = len(turns)
-        assert idle <= 2
+        await asleep(hooks.clock, 2)
+        assert len(turns) == 1
+        hooks.clock.advance(loops.LONGEST)
+        await eventually(lambda: len(turns) == 2)
+        await asleep(hooks.clock, 2)
+        monkeypatch.setattr(loops, "LONGEST", clocks.DAY)
+        hooks.clock.advance(loops.LONGEST)  # they look once more, and then not again for a day
+        await eventually(lambda: len(turns) == 3)
+        await asleep(hooks.clock, 2)
         await hooks.create(schedule=["* * * * * *"])
-        async with asyncio.timeout(8):
-            while not await hooks.tasks():
-                await asyncio.sleep(0.02)
-        hooks.clock.advance(clocks.HOUR)
-        before = len(await hooks.tasks())
-        async with asyncio.timeout(5):
-            while len(await hooks.tasks()) == before:
-                await asyncio.sleep(0.01)
-        assert len(turns) < 40
+        for count, passes in ((1, clocks.SECOND), (2, clocks.HOUR)):
+            await asleep(hooks.clock, within=clocks.SECOND)
+            hooks.clock.advance(passes)
+
+            async def fired(count: int = count) -> bool:
+                return len(await hooks.tasks()) == count
+
+            await eventually(fired)
+        assert len(turns) < 12
     finally:
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def test_loops_in_another_process_are_told(clock: clocks.VirtualClock, tmp_path) -> None:  # noqa: F811
+async def test_loops_in_another_process_are_told(clock: clocks.VirtualClock, tmp_path, monkeypatch) -> None:  # noqa: F811
     """A hook that one process makes, and a message that one process takes, are seen to at once by the loops of another."""
-    async with two(migrations, clock, tmp_path) as (one, other), support.started(one, clock) as api, support.started(other, clock) as loops:
-        async with repeated(loops.service.work.schedule, loops.service.work.fire):
+    monkeypatch.setattr(loops, "LONGEST", clocks.DAY)  # they do not come to look by themselves
+    async with two(migrations, clock, tmp_path) as (one, other), support.started(one, clock) as api, support.started(other, clock) as loop:
+        await listening(other)
+        async with repeated(clock, loop.service.work.schedule, loop.service.work.fire):
             await api.create(schedule=["* * * * * *"])
-            for _ in range(40):  # together less than the time after which loops look by themselves
-                clock.advance(100)
-                await asyncio.sleep(0.02)
-                if await api.tasks():
-                    break
-            assert await api.tasks()
+            await asleep(clock, within=clocks.SECOND)
+            clock.advance(clocks.SECOND)
+            await eventually(api.tasks)
             await api("updateHook", "g", "h", payload=hook(schedule=[]))
-            before = len(await api.tasks())
             made = firing.decided(await api.service.store.get(model.Name("g", "h")), model.MESSAGE, {"payload": {}}, ids.slugid(), clock.now(), due=0)
             await one.transaction(lambda tx: firing.add(tx, made))
             api.service.work.waiting.now()
-            async with asyncio.timeout(10):
-                while len(await api.tasks()) == before:
-                    await asyncio.sleep(0.02)
+
+            async def carried_out() -> bool:
+                return made.task_id in await api.tasks()
+
+            await eventually(carried_out)
 
 
 async def test_a_removed_hook_fires_no_more(hooks: Hooks) -> None:

@@ -22,11 +22,6 @@ CALLS = [("email", EMAIL), ("pulse", PULSE), ("matrix", MATRIX), ("slack", SLACK
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 def notify(database, clock):
     return Notify(database, clock)
 

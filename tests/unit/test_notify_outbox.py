@@ -9,23 +9,19 @@ from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.events import bus as buses
 from tcbox.services.notify import model
+from tcbox.services.notify import outbox as outboxes
 from tcbox.services.notify.channels import Later, Refused, Rejected, Unreachable
 from tcbox.services.notify.model import Limits
 from tcbox.services.notify.outbox import HOLD, Missing
 from tcbox.services.notify.sandbox import Sandbox
 from tcbox.services.notify.store import migrations as own
-from tests.support.databases import database, repeated, two  # noqa: F401
+from tests.support.databases import database, listening, repeated, two  # noqa: F401
 from tests.support.notify import ROOT, TASK_ID, Notify, definition, exchange, started, task_status
 from tests.support.waiting import eventually
 
 migrations = [buses.migrations, own]
 MAIL = "notify.email.me@example.com.on-any"
 EVERYTHING = (MAIL, "notify.pulse.a.b.on-any", "notify.matrix-room.!r:example.com.on-any", "notify.slack-channel.C1.on-any")
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
 
 
 @pytest.fixture
@@ -252,11 +248,13 @@ async def test_two_processes(notify, clock, database):
     assert sorted(delivered) == sorted(f"m{number}@example.com" for number in range(40))
 
 
-async def test_loops_in_another_process_are_told(clock, tmp_path):
+async def test_loops_in_another_process_are_told(clock, tmp_path, monkeypatch):
     """What one process accepts is delivered at once by the loop of another."""
+    monkeypatch.setattr(outboxes, "LONGEST", clocks.DAY)  # it does not come to look by itself
     async with two(migrations, clock, tmp_path) as (one, other), started(Notify(other, clock)) as loops:
         taker = Notify(one, clock)
-        async with repeated(lambda: loops.service.outbox.deliver(model.EMAIL)):
+        await listening(other)
+        async with repeated(clock, lambda: loops.service.outbox.deliver(model.EMAIL)):
             await taker.say("completed", MAIL)
             await eventually(lambda: loops.mail.addresses == ["me@example.com"])
         await taker.sandbox.close()

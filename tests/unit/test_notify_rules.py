@@ -248,20 +248,22 @@ async def made(template, **settings):
 @pytest.mark.parametrize("bomb", BOMBS, ids=("range", "nested", "doubled", "power", "digits"))
 async def test_templates_that_grow_without_end(bomb):
     """A template that would take all time or memory is broken off within its bounds, while the event loop goes on."""
-    longest = 0.0
+    longest, ticks = 0.0, 0
 
     async def tick():
-        nonlocal longest
+        nonlocal longest, ticks
         while True:
-            before = time.monotonic()
+            before = time.process_time()
             await asyncio.sleep(0.005)
-            longest = max(longest, time.monotonic() - before)
+            longest = max(longest, time.process_time() - before)
+            ticks += 1
 
     ticking = asyncio.create_task(tick())
     with pytest.raises((Fault, TemplateError)):
         await made(bomb, seconds=0.3)
     ticking.cancel()
-    assert longest < 0.25
+    assert ticks >= 5
+    assert longest < 0.25, "this process works on it"  # of its own processor time, so that it does not matter who else is at work
 
 
 async def test_what_is_within_bounds_comes_back():

@@ -32,11 +32,6 @@ def sha(data, algorithm="sha256"):
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 def service(database, blobs, clock):
     return Service(database=database, blobs=blobs, clock=clock)
 

@@ -16,11 +16,6 @@ POOL = "prov/pool"
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 def service(database, clock):
     return Service(database=database, clock=clock)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -14,9 +13,16 @@ from tcbox.events import Exchanges
 from tcbox.services.queue.store import sql
 from tests.support import queue as support
 from tests.support.databases import database, listening  # noqa: F401
-from tests.support.queue import QUEUE, Queue, clock, queue  # noqa: F401
+from tests.support.queue import QUEUE, Queue, queue  # noqa: F401
+from tests.support.waiting import asleep, eventually, sleepers
 
 migrations = support.MIGRATIONS
+
+
+@pytest.fixture
+def clock() -> clocks.VirtualClock:
+    """A clock that the test alone moves."""
+    return clocks.VirtualClock(still=True)
 
 
 async def test_a_claim_that_is_not_renewed_is_retried(queue: Queue) -> None:
@@ -114,11 +120,11 @@ async def test_what_has_expired_is_removed(queue: Queue) -> None:
 async def test_a_loop_sleeps_until_something_is_due(queue: Queue) -> None:
     """The deadlines loop looks once, waits, and wakes with the clock at the next deadline or when one comes earlier."""
     loop = asyncio.create_task(queue.service.work.deadlines())
-    await asyncio.sleep(0.2)
+    await asleep(queue.clock)
     assert not loop.done()
     now = queue.clock.now()
     task_id = await queue.create(deadline=clocks.to_wire(now + 4 * clocks.SECOND))
-    await asyncio.sleep(0.05)
+    await asleep(queue.clock, within=5 * clocks.SECOND)
     assert not loop.done()
     queue.clock.advance(5 * clocks.SECOND)
     await asyncio.wait_for(loop, 15)
@@ -134,16 +140,13 @@ async def _once(queue: Queue) -> None:
 async def test_a_waiting_worker_gets_a_new_task_at_once(queue: Queue) -> None:
     """claimWork that waits is answered within milliseconds of createTask, the longest waiting worker first."""
     first = asyncio.create_task(queue.claim(workerId="first"))
-    while not queue.service.waiters.waiting():
-        await asyncio.sleep(0.001)
+    await eventually(queue.service.waiters.waiting)
     second = asyncio.create_task(queue.claim(workerId="second"))
-    while queue.service.waiters.waiting() != {QUEUE: 2}:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: queue.service.waiters.waiting() == {QUEUE: 2})
     await listening(queue.database)
     for _ in range(2):
         queue.service.waiters.hear(None)  # maybe something was missed: one after the other looks, in vain, and keeps its place
-    while queue.service.waiters.waiting() != {QUEUE: 2}:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: queue.service.waiters.waiting() == {QUEUE: 2})
     await queue.create()
     [claim] = await asyncio.wait_for(first, 15)  # without being woken it would wait its full time
     assert claim["workerId"] == "first"
@@ -155,17 +158,14 @@ async def test_a_waiting_worker_gets_a_new_task_at_once(queue: Queue) -> None:
 
 async def test_a_worker_without_work_is_sent_home_after_20_seconds(queue: Queue) -> None:
     """claimWork waits 20 s of the clock's time and then gives an empty list."""
+    await listening(queue.database)  # it is woken once when that begins
     claim = asyncio.create_task(queue.claim())
-    while not queue.service.waiters.waiting():
-        await asyncio.sleep(0.001)
-    queue.clock.advance(19 * clocks.SECOND)
+    await eventually(queue.service.waiters.waiting)
+    await asleep(queue.clock)
+    queue.clock.advance(20 * clocks.SECOND - 1)
     await asyncio.sleep(0.02)
-    assert not claim.done()
-    for _ in range(25):  # the wait may have begun only after the first advance
-        queue.clock.advance(clocks.SECOND)
-        await asyncio.sleep(0.01)
-        if claim.done():
-            break
+    assert not claim.done() and sleepers(queue.clock) == 1
+    queue.clock.advance(1)
     assert await asyncio.wait_for(claim, 15) == []
     assert queue.service.waiters.waiting() == {}
 
@@ -173,8 +173,7 @@ async def test_a_worker_without_work_is_sent_home_after_20_seconds(queue: Queue)
 async def test_nothing_is_claimed_on_the_way_down(queue: Queue) -> None:
     """drain answers those who wait at once, and claims nothing more."""
     claim = asyncio.create_task(queue.claim())
-    while not queue.service.waiters.waiting():
-        await asyncio.sleep(0.001)
+    await eventually(queue.service.waiters.waiting)
     queue.service.drain()
     assert await asyncio.wait_for(claim, 15) == []
     task_id = await queue.create()
@@ -185,11 +184,9 @@ async def test_nothing_is_claimed_on_the_way_down(queue: Queue) -> None:
 async def test_a_caller_who_leaves_passes_its_turn_on(queue: Queue) -> None:
     """A worker that goes away while it waits, even when just woken, takes no task from the next one."""
     gone = asyncio.create_task(queue.claim(workerId="gone"))
-    while not queue.service.waiters.waiting():
-        await asyncio.sleep(0.001)
+    await eventually(queue.service.waiters.waiting)
     stays = asyncio.create_task(queue.claim(workerId="stays"))
-    while queue.service.waiters.waiting() != {QUEUE: 2}:
-        await asyncio.sleep(0.001)
+    await eventually(lambda: queue.service.waiters.waiting() == {QUEUE: 2})
     await _insert_silently(queue)
     queue.service.waiters.wake(QUEUE)
     gone.cancel()
@@ -228,8 +225,7 @@ async def test_tasks_that_another_process_made_pending_are_found(queue: Queue) -
     """The pending loop wakes a waiting worker for a task that nobody in this process announced."""
     await listening(queue.database)
     claim = asyncio.create_task(queue.claim())
-    while not queue.service.waiters.waiting():
-        await asyncio.sleep(0.001)
+    await eventually(queue.service.waiters.waiting)
     await _insert_silently(queue)
     await asyncio.sleep(0.05)
     assert not claim.done()
@@ -262,7 +258,7 @@ async def test_runs_of_a_worker_that_is_gone_are_retried_at_once(queue: Queue) -
     assert await queue.state(other) == "running"
 
 
-async def test_the_worker_managers_messages_end_runs(database: db.Database, clock: clocks.VirtualClock) -> None:  # noqa: F811
+async def test_the_worker_managers_messages_end_runs(database: db.Database, clock: clocks.VirtualClock) -> None:
     """With watch_workers, a worker-removed message ends what that worker ran."""
     manager = Exchanges("worker-manager", title="t", description="d").declare(
         "worker-removed", name="workerRemoved", title="t", description="d", schema="s", keys=()
@@ -275,10 +271,11 @@ async def test_the_worker_managers_messages_end_runs(database: db.Database, cloc
             await queue.bus.publish(tx, manager, {"workerPoolId": QUEUE, "workerGroup": "group", "workerId": "worker", "reason": "spot"})
 
         await database.transaction(announce)
-        for _ in range(200):
-            if await queue.state(task_id) == "pending":
-                break
-            await asyncio.sleep(0.02)
+
+        async def pending() -> bool:
+            return await queue.state(task_id) == "pending"
+
+        await eventually(pending)
         assert (await queue.status(task_id))["runs"][0]["reasonResolved"] == "worker-shutdown"
 
 

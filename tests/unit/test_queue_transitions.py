@@ -13,7 +13,6 @@ from tcbox.services.queue.status import MAX_RUNS, Status
 START = 1_800_000_000_000
 HOUR = clock.HOUR
 REASONS = ("worker-shutdown", "intermittent-task", "malformed-payload", "resource-unavailable", "internal-error")
-RETRIES = {"retry", "task-retry"}
 
 steps = st.lists(
     st.tuples(

@@ -6,15 +6,24 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from tcbox import clock as clocks
 from tcbox import db
 from tests.support import databases
 from tests.support import queue as support
 from tests.support.databases import database  # noqa: F401
-from tests.support.queue import QUEUE, Queue, clock, queue  # noqa: F401
+from tests.support.queue import QUEUE, Queue, queue  # noqa: F401
+from tests.support.waiting import asleep, eventually
 
 migrations = support.MIGRATIONS
 KEY = ("proj", "ci", "group", "worker")
+
+
+@pytest.fixture
+def clock() -> clocks.VirtualClock:
+    """A clock that the test alone moves."""
+    return clocks.VirtualClock(still=True)
 
 
 async def test_counts_and_lists_tell_what_waits_and_what_runs(queue: Queue) -> None:
@@ -88,7 +97,8 @@ async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
     [details] = worker["quarantineDetails"]
     assert (details["clientId"], details["quarantineInfo"]) == ("tester", "bad disk")
     claim = asyncio.create_task(queue.claim())
-    await asyncio.sleep(0.1)
+    await eventually(lambda: queue.service.waiters._resting)
+    await asleep(queue.clock)
     assert not claim.done()
     queue.clock.advance(21 * clocks.SECOND)
     assert await asyncio.wait_for(claim, 15) == []
@@ -104,21 +114,21 @@ async def test_a_worker_in_quarantine_gets_no_work(queue: Queue) -> None:
 async def test_quarantine_reaches_a_call_that_waits_already(queue: Queue) -> None:
     """A worker put into quarantine while its claimWork waits gets nothing; the task goes to the next who waits, at once."""
     bad = asyncio.create_task(queue.claim())
-    while not queue.service.waiters.waiting():
-        await asyncio.sleep(0.002)
+    await eventually(queue.service.waiters.waiting)
     good = asyncio.create_task(queue.claim(workerId="other"))
-    while queue.service.waiters.waiting() != {QUEUE: 2}:
-        await asyncio.sleep(0.002)
+    await eventually(lambda: queue.service.waiters.waiting() == {QUEUE: 2})
     await queue.call("quarantineWorker", *KEY, payload={"quarantineUntil": clocks.to_wire(queue.clock.now() + clocks.HOUR)})
     task_id = await queue.create()
     [claimed] = await asyncio.wait_for(good, 15)
     assert (claimed["status"]["taskId"], claimed["workerId"]) == (task_id, "other")
+    await eventually(lambda: queue.service.waiters._resting)
+    await asleep(queue.clock)
     assert not bad.done()
     queue.clock.advance(21 * clocks.SECOND)
     assert await asyncio.wait_for(bad, 15) == []
 
 
-async def test_a_task_made_by_another_process_wakes_who_waits(tmp_path: Path, clock: clocks.VirtualClock) -> None:  # noqa: F811
+async def test_a_task_made_by_another_process_wakes_who_waits(tmp_path: Path, clock: clocks.VirtualClock) -> None:
     """A claimWork that waits at one process gets a task that was created at another, told by it and not found by looking."""
     url = await databases.fresh("postgres", migrations, tmp_path)
     one, two = (db.connect(url, clock=clock) for _ in range(2))
@@ -128,11 +138,11 @@ async def test_a_task_made_by_another_process_wakes_who_waits(tmp_path: Path, cl
             stack.push_async_callback(each.close)
         here = await stack.enter_async_context(support.started(one, clock))
         there = await stack.enter_async_context(support.started(two, clock))
+        await databases.listening(one)
         first, second = (asyncio.create_task(here.claim(workerId=name)) for name in ("a", "b"))
-        while here.service.waiters.waiting() != {QUEUE: 2}:
-            await asyncio.sleep(0.002)
+        await eventually(lambda: here.service.waiters.waiting() == {QUEUE: 2})
         made = {await there.create() for _ in range(2)}
-        claimed = await asyncio.wait_for(asyncio.gather(first, second), 10)
+        claimed = await asyncio.wait_for(asyncio.gather(first, second), 20)
         assert {claim["status"]["taskId"] for [claim] in claimed} == made
 
 

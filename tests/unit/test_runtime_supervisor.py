@@ -7,6 +7,7 @@ import pytest
 from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.runtime import LoopSpec, OrderError, Registry, StartFailed, Supervisor, expose
+from tests.support.waiting import asleep, eventually
 
 
 class Part:
@@ -39,7 +40,7 @@ def events():
 
 @pytest.fixture
 def clock():
-    return clocks.VirtualClock()
+    return clocks.VirtualClock(still=True)
 
 
 @pytest.fixture
@@ -181,13 +182,18 @@ async def test_what_fails_or_hangs_while_closing_holds_up_nobody(supervisor, eve
 
 async def test_a_cancelled_stop_still_closes_everything(supervisor, events):
     """A second interrupt during the end does not leave parts open."""
-    gate = asyncio.Event()
-    supervisor = Supervisor(clocks.SystemClock(), drain_seconds=5)
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def closing():
+        begun.set()
+        await gate.wait()
+
+    supervisor = Supervisor(clocks.SystemClock(), drain_seconds=60)
     add(supervisor, events, "auth")
-    add(supervisor, events, "queue", "auth", closing=gate.wait)
+    add(supervisor, events, "queue", "auth", closing=closing)
     await supervisor.start()
     stopping = asyncio.create_task(supervisor.stop())
-    await asyncio.sleep(0.01)
+    await begun.wait()
     stopping.cancel()
     await asyncio.sleep(0.01)
     assert not stopping.done()
@@ -208,7 +214,7 @@ async def test_a_cancelled_start_closes_what_had_started(supervisor, events):
     add(supervisor, events, "auth")
     supervisor.add("queue", lambda: Slow("queue", events), requires=("auth",))
     starting = asyncio.create_task(supervisor.start())
-    await asyncio.sleep(0.01)
+    await eventually(lambda: "start queue" in events)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -224,11 +230,11 @@ async def test_a_failing_loop_degrades_its_service_alone(supervisor, events, clo
     add(supervisor, events, "auth")
     add(supervisor, events, "queue", "auth", turn=turn)
     await supervisor.start()
-    await asyncio.sleep(0.01)
+    await asleep(clock)
     assert supervisor.status()["queue"]["state"] == "healthy"
     for pause in (1000, 2000):
         clock.advance(pause)
-        await asyncio.sleep(0.01)
+        await asleep(clock)
     status = supervisor.status()
     assert (status["queue"]["state"], status["auth"]["state"]) == ("degraded", "healthy")
     assert status["queue"]["faults"] == ["loop work failed 3 times in a row, last with RuntimeError: disk full"]
@@ -269,8 +275,7 @@ async def test_loops_stop_before_their_service_closes(supervisor, events, clock)
 
     add(supervisor, events, "queue", turn=turn, closing=closing)
     await supervisor.start()
-    await asyncio.sleep(0.01)
-    assert running
+    await eventually(lambda: running)
     await supervisor.stop()
     assert "running False" in events
 
@@ -281,13 +286,12 @@ async def test_uptime_counts_only_while_running(supervisor, events):
     assert supervisor.uptime("auth") == 0
     assert supervisor.faults("auth") == ["is stopped"]
     await supervisor.start()
-    await asyncio.sleep(0.01)
     assert supervisor.uptime("auth") > 0
     await supervisor.stop()
     assert supervisor.uptime("auth") == 0
 
 
-async def test_the_supervisor_is_seen_in_metrics(supervisor, events):
+async def test_the_supervisor_is_seen_in_metrics(supervisor, events, clock):
     """Health and loops of every part stand among the metrics, as they are when somebody asks."""
 
     async def turn():
@@ -298,7 +302,7 @@ async def test_the_supervisor_is_seen_in_metrics(supervisor, events):
     expose(registry, supervisor)
     assert 'tcbox_service_healthy{service="queue"} 0' in registry.render()
     await supervisor.start()
-    await asyncio.sleep(0.01)
+    await asleep(clock)
     text = registry.render()
     assert 'tcbox_service_healthy{service="queue"} 1' in text
     assert 'tcbox_loop_runs_total{service="queue",loop="work"} 1' in text

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tcbox import errors
 from tcbox.sandbox import Exhausted, Fault, Late, Limits, Oversized, Pool
+from tests.support.waiting import eventually
 
 PROGRAM = "tests.support.sandboxed"
 
@@ -72,18 +74,24 @@ async def test_it_has_little(pool, monkeypatch, tmp_path):
 
 async def test_turns_are_few_and_not_waited_for_without_end(pool):
     """Two are worked on at once; a few wait, for a while; further ones are asked to try again, and so are those that waited in vain."""
-    one = pool(waiting=2, patience=0.3)
+    one = pool(waiting=2, seconds=60.0)
     assert len(set(await asyncio.gather(*(one.ask("pid") for _ in range(4))))) <= 2
-    busy = [asyncio.create_task(one.ask("python", value="__import__('time').sleep(1.5)")) for _ in range(2)]
-    await asyncio.sleep(0.1)
+    one.limits = replace(one.limits, patience=0.3)
+    busy = [asyncio.create_task(one.ask("python", value="__import__('time').sleep(30)")) for _ in range(2)]
+    await eventually(one._places.locked)
     waiting = [asyncio.create_task(one.ask("pid")) for _ in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(errors.Unavailable, match="try again"):
+    with pytest.raises(errors.Unavailable, match="just now: try again"):
         await one.ask("pid")
     for each in waiting:
         with pytest.raises(errors.Unavailable, match="not its turn"):
             await each
-    assert await asyncio.gather(*busy) == [None, None]
+    assert not any(each.done() for each in busy)
+    for each in busy:
+        each.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
+    one.limits = replace(one.limits, patience=60.0)
+    await asyncio.gather(*(one.ask("pid") for _ in range(2)))
 
 
 async def test_what_gives_up_waiting_leaves_nothing(pool):
@@ -103,7 +111,7 @@ async def test_they_end(pool):
     await gone(third)
     number = await one.ask("pid")
     asked = asyncio.create_task(one.ask("python", value="__import__('time').sleep(30)"))
-    await asyncio.sleep(0.1)
+    await eventually(lambda: one._busy)
     await one.close()
     with pytest.raises(Fault):
         await asyncio.wait_for(asked, 15)

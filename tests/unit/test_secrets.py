@@ -28,11 +28,6 @@ class Audit:
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 def audit():
     return Audit()
 

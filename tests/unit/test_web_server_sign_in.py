@@ -21,11 +21,6 @@ migrations = MIGRATIONS
 ME = "github/42|octo-cat"
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def web(database, clock):
     async with running(database, clock) as made:

@@ -26,11 +26,6 @@ TOOLS = [
 ]
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def web(database, clock):
     async with running(database, clock, Rules(tools=TOOLS)) as made:

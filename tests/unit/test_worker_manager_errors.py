@@ -1,6 +1,5 @@
 """Errors of pools: kept whether or not mail can be sent, counted, and told to the owner once."""
 
-import pytest
 import pytest_asyncio
 
 from tcbox import clock as clocks
@@ -17,11 +16,6 @@ REPORT = {
     "description": "No disk.",
     "extra": {"z": 1, "a": {"b": None}},
 }
-
-
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock(offset=0)
 
 
 @pytest_asyncio.fixture

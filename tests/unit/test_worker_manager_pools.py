@@ -33,11 +33,6 @@ CONFIGS = {
 }
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def manager(database, clock):
     async with started(database, clock) as made:

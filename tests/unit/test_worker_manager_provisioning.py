@@ -15,11 +15,6 @@ migrations = MIGRATIONS
 MINUTE = clocks.MINUTE
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def manager(database, clock):
     async with started(database, clock) as made:

@@ -19,11 +19,6 @@ migrations = MIGRATIONS
 OTHER = "o" * 44
 
 
-@pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
 @pytest_asyncio.fixture
 async def manager(database, clock):
     async with started(database, clock) as made:

@@ -29,11 +29,6 @@ class Service:
 
 
 @pytest.fixture
-def clock():
-    return clocks.VirtualClock()
-
-
-@pytest.fixture
 def service(clock):
     return Service(clock)
 
