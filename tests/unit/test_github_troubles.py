@@ -5,7 +5,7 @@ from __future__ import annotations
 from tcbox import clock as clocks
 from tests.support import github as support
 from tests.support.databases import database  # noqa: F401
-from tests.unit.test_github_building import CREATE, ROLE, clock, config, world  # noqa: F401
+from tests.unit.test_github_building import CREATE, ROLE, config, world  # noqa: F401
 
 migrations = support.MIGRATIONS
 

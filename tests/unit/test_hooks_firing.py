@@ -135,7 +135,7 @@ async def test_loops_in_another_process_are_told(clock: clocks.VirtualClock, tmp
             await api("updateHook", "g", "h", payload=hook(schedule=[]))
             made = firing.decided(await api.service.store.get(model.Name("g", "h")), model.MESSAGE, {"payload": {}}, ids.slugid(), clock.now(), due=0)
             await one.transaction(lambda tx: firing.add(tx, made))
-            api.service.work.waiting.now()
+            api.service.work.waiting.ring()
 
             async def carried_out() -> bool:
                 return made.task_id in await api.tasks()
