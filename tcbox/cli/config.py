@@ -23,14 +23,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def chosen(path: Path | None) -> Path | None:
     """The file that was named, or `./tcbox.yml` when it is there.
 
-    Raises TcboxError when the named one is not there.
+    Raises TcboxError when the named one is not there, or whether there is one cannot be seen.
     """
-    if path is not None:
-        if not path.is_file():
-            raise errors.TcboxError(f"there is no file {path}: give the path of a configuration with --config, or leave it out for the defaults")
-        return path
-    found = Path("tcbox.yml")
-    return found if found.exists() else None
+    found = path if path is not None else Path("tcbox.yml")
+    advice = "give the path of a configuration with --config, or leave it out for the defaults"
+    try:
+        folder = found.is_dir()
+        there = found.exists()
+    except OSError as error:
+        where = str(found) if path is not None else f"{found} of this folder"
+        raise errors.TcboxError(f"{where} cannot be used: {error.strerror}; give the path of a configuration that you may read with --config") from error
+    if path is not None and folder:
+        raise errors.TcboxError(f"{path} is a folder: {advice}")
+    if path is not None and not there:
+        raise errors.TcboxError(f"there is no file {path}: {advice}")
+    return found if there else None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from tcbox import clock as clocks
 from tcbox import errors
 from tcbox.client.http import Credentials, Http
 from tcbox.config import instance as instances
+from tcbox.config import places
 
 if TYPE_CHECKING:
     import aiohttp
@@ -87,12 +88,15 @@ def running(data: Path | None) -> instances.Running:
     Raises TcboxError when there is none, or when several run and none is named.
     """
     if data is not None:
-        found = instances.Instance(data).find_running()
+        folder = instances.Instance(data)
+        folder.refuse_if_hidden()
+        found = folder.find_running()
         if found is None:
             raise errors.TcboxError(f"no instance runs on {data}: start one with 'tcbox up --data {data}'")
         return found
     every = instances.list_running()
     if not every:
+        instances.Instance(places.default_data(os.environ)).refuse_if_hidden()
         raise errors.TcboxError("no instance is running: start one with 'tcbox up'")
     if len(every) > 1:
         listed = "\n".join(f"  --data {one.data}   {one.root_url}" for one in every)

@@ -62,6 +62,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        print(f"tcbox {args.command}: {_unusable(error)}", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _unusable(error: OSError) -> str:
+    """A refusal of the system in words; whose file it is about, its user knows."""
+    name = error.filename if error.filename != "." else "this folder"
+    return f"{name} cannot be used: {error.strerror}" if name else f"the system refused: {error.strerror or error}"

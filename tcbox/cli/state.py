@@ -214,7 +214,7 @@ def _side(where: str) -> Side:
     """A root URL, a data folder of a running instance, or what is saved."""
     if sources.is_url(where):
         return Side(sources.checked(where), sources.from_environment(where, os.environ))
-    if Instance(Path(where)).root_client.exists():
+    if os.path.exists(Instance(Path(where)).root_client):  # false where it cannot be seen
         found = connect.running(Path(where))
         return Side(found.root_url, Credentials(found.client_id, found.access_token), found.data)
     return Side(where)
