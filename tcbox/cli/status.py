@@ -50,6 +50,8 @@ def _print(found: instances.Running, status: dict[str, object]) -> None:
             print(f"      {line}")
     for note in status["notes"]:  # type: ignore[attr-defined]
         print(f"  {style.warn('-')} {note}")
+    if "database" in status:
+        print(f"  database   {status['database']}")
     for name, worker in workers.items():
         good = worker["state"] == "running"
         why = f": {worker['why']}" if worker["why"] else ""

@@ -114,10 +114,18 @@ class Instance:
                 self.data.chmod(0o700)
             for folder in (self.keys, self.run, self.logs):
                 folder.mkdir(exist_ok=True, mode=0o700)
-        except OSError as error:
+        except FileExistsError as error:
             raise errors.TcboxError(
-                f"the data folder {self.data} cannot be used: {error.strerror}; give another with --data, or make this one yours"
+                f"the data folder {self.data} cannot be used: {error.filename} is a file where a folder belongs; move it away, or give another with --data"
             ) from error
+        except OSError as error:
+            place = "" if error.filename in (None, str(self.data)) else f"{error.filename}: "
+            raise errors.TcboxError(
+                f"the data folder {self.data} cannot be used: {place}{error.strerror}; give another with --data, or make this one yours"
+            ) from error
+        for folder in (self.keys, self.run, self.logs):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise errors.TcboxError(f"the data folder {self.data} cannot be used: {folder} may not be written to; make it yours (chmod u+rwx {folder})")
 
     def announce(
         self, *, root_url: str, host: str, port: int, token: str, client_id: str, access_token: str, started: int,
