@@ -44,7 +44,6 @@ def _postgres(url: str, clock: Clock) -> Database:
         if error.name != "asyncpg":
             raise
         raise errors.TcboxError(
-            "the database is PostgreSQL, and its driver asyncpg is not installed: install tcbox with its extra "
-            "`postgres`, or leave `database` out of the configuration for SQLite"
+            "the database is PostgreSQL, and its driver asyncpg is not installed, which tcbox's extra `postgres` brings: pip install 'tcbox[postgres]'"
         ) from error
     return PostgresDatabase(url, clock)

@@ -92,6 +92,8 @@ async def open_end(url: str, *, write: bool) -> End:
         try:
             from tcbox.db.copy.postgres_end import PostgresEnd
         except ModuleNotFoundError as error:
-            raise errors.TcboxError("PostgreSQL's driver is not installed: pip install 'tcbox[postgres]'") from error
+            raise errors.TcboxError(
+                "PostgreSQL's driver asyncpg is not installed, which tcbox's extra `postgres` brings: pip install 'tcbox[postgres]'"
+            ) from error
         return await PostgresEnd.open(url)
     raise errors.TcboxError(f"{scheme or url!r} is no database that can be copied: give postgresql://user:password@host/name, or an instance's data folder")
