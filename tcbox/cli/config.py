@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from tcbox import config, errors
-from tcbox.config import checks
+from tcbox.config import checks, variables
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,7 @@ def _check(args: argparse.Namespace) -> int:
         raise config.ConfigError(list(faults))
     else:
         print(f"{path}: no mistakes" if path is not None else "there is no tcbox.yml here: the defaults are in force, and have no mistakes")
-        for note in checks.notes(config.load(path)):
+        for note in (*checks.notes(config.load(path)), *variables.told(os.environ)):
             print(f"note: {note}")
     return 1 if faults else 0
 

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from tcbox.export import faults, plan
     from tcbox.export.targets import TARGETS
 
+    _refuse_idle(args)
     overrides = {"export.service_monitors": True if args.service_monitors else None, "data": args.data}
     said = template(chosen(args.config), overrides)
     found = faults.faults(said, args.target)
@@ -53,6 +54,18 @@ def run(args: argparse.Namespace) -> int:
     if args.diff is not None:
         return _diff(args, target.tree(made))
     return _write(args, made)
+
+
+def _refuse_idle(args: argparse.Namespace) -> None:
+    """Raise TcboxError for an option that what is asked for makes nothing of."""
+    idle = (
+        (args.service_monitors and args.target != "k8s", "--service-monitors goes with --target k8s"),
+        (args.json and args.diff is None, "--json goes with --diff"),
+        (args.data is not None and not args.secrets, "--data goes with --secrets: no files are made of what an instance has"),
+    )
+    for given, why in idle:
+        if given:
+            raise errors.TcboxError(f"{why}; leave it out")
 
 
 def _write(args: argparse.Namespace, plan: Plan) -> int:

@@ -33,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the newest lines, and those that follow."""
+    if args.lines < 0:
+        raise errors.TcboxError(f"--lines {args.lines}: give how many of the newest lines to show, 0 or more")
     folder = args.data or _folder()
     instances.Instance(folder).refuse_if_hidden()
     path = instances.Instance(folder).log_file
@@ -71,7 +73,7 @@ def _refuse_unknown(part: str, found: set[str]) -> None:
 def _newest(file: IO[str], service: str | None, count: int) -> tuple[set[str], list[str]]:
     """The names of the parts that have logged something, and the newest lines of the one that is asked for."""
     found: set[str] = set()
-    kept: deque[str] = deque(maxlen=max(count, 0))
+    kept: deque[str] = deque(maxlen=count)
     for line in file:
         if service is not None:
             found.add(line.partition('"service":"')[2].partition('"')[0])

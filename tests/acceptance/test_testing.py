@@ -167,5 +167,14 @@ def test_the_example_works_as_its_readme_says(tmp_path, arguments):
     assert "5 passed" in done.stdout
 
 
+def test_a_marker_takes_its_arguments_by_name(tmp_path):
+    """What is given to the marker by place is refused; it was taken no notice of."""
+    (tmp_path / "test_x.py").write_text('import pytest\n\n@pytest.mark.taskcluster(["host"])\ndef test_x(taskcluster):\n    pass\n')
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=clean_env(PYTHONPATH=str(ROOT)), timeout=120)
+    assert done.returncode == 1
+    assert "the marker taskcluster takes its arguments by name" in done.stdout
+
+
 def _open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
