@@ -15,6 +15,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from tcbox.config.faults import ConfigError, Fault
 from tcbox.config.nodes import Node
 
 PREFIX = "TCBOX_"
@@ -119,8 +120,10 @@ def _node(name: str, text: str, key: tuple[str, ...]) -> Node:
     if structured and text.lstrip()[:1] in ("[", "{"):
         try:
             return _tree(name, json.loads(text))
-        except ValueError:
-            return Node(text, text, name, literal=True)
+        except ValueError as error:
+            where = f"something else at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "something else"
+            hint = "quote names and texts with double quotes, and close all brackets"
+            raise ConfigError([Fault(key=".".join(key), expected="JSON, since it begins as that does", found=where, hint=hint, file=name)]) from error
     return _scalar(name, text) if origin is not tuple else Node([_scalar(name, text)] if text else [], None, name)
 
 

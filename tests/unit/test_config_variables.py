@@ -68,6 +68,23 @@ def test_a_mistake_names_the_variable():
     assert "instance_key" in str(error.value) and "dGlueQ" not in str(error.value)
 
 
+def test_json_that_is_none():
+    """A variable that begins as JSON does, and is none, is told so."""
+    with pytest.raises(
+        config.ConfigError, match=r"TCBOX_SERVE_URLS: serve\.urls: expected JSON, since it begins as that does, found something else at column 2"
+    ):
+        load(TCBOX_SERVE_URLS="{bad")
+
+
+def test_a_reference_that_is_missing_is_one_mistake(tmp_path):
+    """Where one of two keys that go together has a mistake already, the other is not blamed for standing alone."""
+    path = tmp_path / "tcbox.yml"
+    path.write_text('blobs: {url: "s3://b", access_key_id: A, secret_access_key: "${env:NOT_THERE}"}\n')
+    with pytest.raises(config.ConfigError) as error:
+        load(path)
+    assert [fault.key for fault in error.value.faults] == ["blobs.secret_access_key"]
+
+
 def test_what_sets_nothing_is_known():
     """Misspelt variables are found; those of other uses, and other programs', are left alone."""
     env = {"TCBOX_PROT": "1", "TCBOX_SERVICES_QUEUE": "{}", "TCBOX_READY": "3:4", "PATH": "/bin", "TCBOX_PORT": "1", "TCBOX_SERVICES_NONE_X": ""}
