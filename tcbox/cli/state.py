@@ -164,7 +164,8 @@ async def _import(args: argparse.Namespace) -> int:
 
 def _tell_tokens(tokens: Tokens) -> None:
     if tokens.made:
-        print(f"access tokens of {len(tokens.made)} new clients: {tokens.path} (for you alone)", file=sys.stderr)
+        clients = "1 new client" if len(tokens.made) == 1 else f"{len(tokens.made)} new clients"
+        print(f"access tokens of {clients}: {tokens.path} (for you alone)", file=sys.stderr)
 
 
 def _reported(args: argparse.Namespace, target: Side, plan: Plan, tokens: Tokens) -> dict[str, Any]:
