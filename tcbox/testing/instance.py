@@ -19,6 +19,7 @@ from tcbox import credentials as creds
 from tcbox import errors, ids
 from tcbox.box import Box, seeding
 from tcbox.client.local import Local
+from tcbox.config.guesses import meant
 from tcbox.config.instance import Instance
 from tcbox.scopes import ScopeSet
 from tcbox.state.tokens import Tokens
@@ -30,6 +31,7 @@ QUEUE = "test/worker"
 """The task queue of tasks that say none; no worker inside serves it, so that the test can play the worker."""
 WORKER = {"workerGroup": "test", "workerId": "test"}
 _RESOLVED = ("completed", "failed", "exception")
+_STATES = ("unscheduled", "pending", "running", *_RESOLVED)
 _REPORTS = {"completed": "reportCompleted", "failed": "reportFailed", "exception": "reportException"}
 _FOREVER = 2**52
 _QUIET = 3  # looks in a row between which no statement ran, until nothing more is on its way
@@ -220,8 +222,11 @@ class Taskcluster:
     def wait_for(self, task_id: str, *states: str, timeout: float = 30.0) -> dict[str, Any]:
         """Wait, in real time, until a task is in one of these states, or resolved when none is given; its status then.
 
-        Raises NotReached after so many seconds, or as soon as it is resolved otherwise.
+        Raises NotReached after so many seconds, or as soon as it is resolved otherwise; TcboxError at once for a state that there is not.
         """
+        if unknown := [state for state in states if state not in _STATES]:
+            hint = meant(unknown[0], _STATES)
+            raise errors.TcboxError(f"{unknown[0]!r} is no state of a task{f': {hint}' if hint else ''} (states are {', '.join(_STATES)})")
         wanted = states or _RESOLVED
         until = time.monotonic() + timeout
         while True:

@@ -1,6 +1,8 @@
 """Where an instance's state is: what commands say of it, and what they refuse, when it is elsewhere or cannot be used."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 
 import pytest
@@ -43,6 +45,11 @@ def test_a_database_of_another_place(env, tmp_path):
         tcbox(env, "db", "backup", "--from", url, "--to", str(tmp_path / "saved.db"))
         same = tcbox(env, "db", "copy", "--from", url, "--to", url.replace("////", "///"), code=1).stderr
         assert "the same database" in same
+        other = tmp_path / "other.db"
+        with contextlib.closing(sqlite3.connect(other)) as connection:
+            connection.execute("CREATE TABLE x (y)")
+        assert "no tables of tcbox" in tcbox(env, "db", "copy", "--from", f"sqlite://{other}", "--to", f"sqlite://{tmp_path}/copy.db", code=1).stderr
+        assert not other.with_name("other.db.lock").exists()
         copied = json.loads(tcbox(env, "db", "copy", "--from", url, "--to", f"sqlite:///{tmp_path}/copy.db", "--json").stdout)
         assert copied["same"]
     finally:

@@ -167,6 +167,12 @@ def test_the_example_works_as_its_readme_says(tmp_path, arguments):
     assert "5 passed" in done.stdout
 
 
+def test_a_state_that_there_is_not(taskcluster):
+    """It is refused at once, rather than waited for."""
+    with pytest.raises(errors.TcboxError, match="'complete' is no state of a task: did you mean completed?"):
+        taskcluster.wait_for(taskcluster.create_task(), "complete")
+
+
 def test_a_marker_takes_its_arguments_by_name(tmp_path):
     """What is given to the marker by place is refused; it was taken no notice of."""
     (tmp_path / "test_x.py").write_text('import pytest\n\n@pytest.mark.taskcluster(["host"])\ndef test_x(taskcluster):\n    pass\n')

@@ -30,7 +30,8 @@ class SqliteEnd:
         self._locked = True
         self._held = ""
         try:
-            self._lock.acquire()
+            if write or self._lock.path.exists():  # what is read, and no tcbox has ever had open, is left without one
+                self._lock.acquire()
         except DataFolderLocked as error:
             self._locked = False
             self._held = str(error)
