@@ -106,7 +106,7 @@ class Taskcluster:
     def __init__(self, box: Box, clock: clocks.VirtualClock, *, begun: int = 0) -> None:
         self.root_url = box.root_url
         self.data = box.folder.data
-        self.events = Events(lambda after: self._run(_events(box, after)), begun)
+        self.events = Events(lambda after: self._run(_events(box, after)), begun, _announced(box))
         self._box = box
         self._clock = clock
         own = box.root_client
@@ -302,6 +302,12 @@ async def _seeded(box: Box, source: str) -> dict[str, str]:
     if passed:
         raise errors.TcboxError(f"of {source} all is put in but:\n" + "\n".join(f"  {each}" for each in passed))
     return tokens.made
+
+
+def _announced(box: Box) -> frozenset[str]:
+    """The names of all events that its services may announce."""
+    declared = box.shared.exchanges.values() if box.shared is not None else ()
+    return frozenset(entry.exchange for exchanges in declared for entry in exchanges.entries.values())
 
 
 async def _events(box: Box, after: int) -> list[Any]:

@@ -177,6 +177,9 @@ def test_refusals(runner, simple, tmp_path):
         assert why in runner.run(where, *words, code=code), words
     (folder / ".taskcluster.yml").write_text("version: 1\ntasks: [{$eval: nope}]\n")
     assert "unknown context value nope" in runner.run(folder, code=1)
+    (folder / ".taskcluster.yml").write_text("version: 1\ntasks: [{payload: {}}]\n")
+    assert "does not take the task tasks[0], which has no name" in runner.run(folder, code=1)
+    (folder / ".taskcluster.yml").unlink()
     git_less = tmp_path / "no-git"
     git_less.mkdir()
     (git_less / ".taskcluster.yml").write_text("version: 1\ntasks: []\n")

@@ -168,9 +168,11 @@ def test_the_example_works_as_its_readme_says(tmp_path, arguments):
 
 
 def test_a_state_that_there_is_not(taskcluster):
-    """It is refused at once, rather than waited for."""
+    """It is refused at once, rather than waited for, and so is an event of a name that none has."""
     with pytest.raises(errors.TcboxError, match="'complete' is no state of a task: did you mean completed?"):
         taskcluster.wait_for(taskcluster.create_task(), "complete")
+    with pytest.raises(errors.TcboxError, match="no event is named 'task-complted': did you mean task-completed?"):
+        taskcluster.events.wait("task-complted")
 
 
 def test_a_marker_takes_its_arguments_by_name(tmp_path):
