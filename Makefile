@@ -4,7 +4,7 @@
 help:            ## what there is
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' Makefile
 
-up:              ## install into .venv, start an instance in the background, print how to connect
+up:              ## install into .venv, start an instance in the background, print how to connect (ARGS="--port 8091" where 8090 is taken)
 	@build/up.sh
 
 down:            ## stop that instance; its state is kept

@@ -22,6 +22,7 @@ _LONGEST_PAUSE_MS = 2_000.0
 _TELL_MS = clocks.MINUTE
 _FIRST_BACKOFF_MS = 500
 _MOST_BACKOFF_MS = 30_000
+_REFUSED = (400, 401, 403)
 
 
 class Performer(Protocol):
@@ -48,10 +49,12 @@ class Claims:
 
     Args:
         http: calls the instance with the worker's own credentials.
+        demanding: whether to end when the instance refuses what is asked of it first, as it would again; else it is asked again.
     """
 
-    def __init__(self, settings: WorkerSettings, http: Http, clock: clocks.Clock, performer: Performer) -> None:
+    def __init__(self, settings: WorkerSettings, http: Http, clock: clocks.Clock, performer: Performer, *, demanding: bool = False) -> None:
         self._settings, self._http, self._clock, self._performer = settings, http, clock, performer
+        self._demanding = demanding
         self._runs: dict[asyncio.Task[None], Run] = {}
         self._freed = asyncio.Event()
         self._ledger = Ledger(settings.folder / "claims")
@@ -60,7 +63,8 @@ class Claims:
     async def serve(self, stop: asyncio.Event) -> None:
         """Hand back what an earlier worker left, and claim until `stop` is set.
 
-        Then let what runs finish within the grace, and end the rest as worker-shutdown.
+        Then let what runs finish within the grace, and end the rest as worker-shutdown. Raises TcboxError when it is demanding,
+        and the instance refuses it.
         """
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -93,11 +97,17 @@ class Claims:
             try:
                 await self._claim(queue)
             except errors.ApiError as error:
+                self._refuse_if_refused(f"claims of {queue}", error)
                 _LOG.warning("cannot claim work, will try again", extra={"queue": queue, "error": str(error), "in_ms": backoff})
                 await self._clock.sleep(backoff)
                 backoff = min(backoff * 2, _MOST_BACKOFF_MS)
             else:
+                self._demanding = False
                 backoff = _FIRST_BACKOFF_MS
+
+    def _refuse_if_refused(self, what: str, error: errors.ApiError) -> None:
+        if self._demanding and error.status in _REFUSED:
+            raise errors.TcboxError(f"{self._http.root_url} refuses {what}: {error}") from error
 
     async def _search(self) -> None:
         backoff, pause = _FIRST_BACKOFF_MS, _PAUSE_MS
@@ -109,10 +119,12 @@ class Claims:
                     if self._free:
                         claimed += await self._claim(queue)
             except errors.ApiError as error:
+                self._refuse_if_refused("to be asked for work", error)
                 _LOG.warning("cannot look for work, will try again", extra={"error": str(error), "in_ms": backoff})
                 await self._clock.sleep(backoff)
                 backoff = min(backoff * 2, _MOST_BACKOFF_MS)
             else:
+                self._demanding = False
                 backoff = _FIRST_BACKOFF_MS
                 pause = _PAUSE_MS if claimed else min(pause * 1.2, _LONGEST_PAUSE_MS)
                 if not claimed:

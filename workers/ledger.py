@@ -6,6 +6,7 @@ Without, their tasks would wait until the claims expire, which takes minutes.
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -28,12 +29,28 @@ class _Entry(msgspec.Struct):
     certificate: str | None
 
 
+def prepared(path: Path) -> Path:
+    """A folder of a worker's, made when it is not there; others may not look into it.
+
+    Raises TcboxError when it cannot be made, or may not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        why = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise errors.TcboxError(
+            f"the worker's folder {path} cannot be made: {why}; name a folder of yours with --folder, or with --data for those inside"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise errors.TcboxError(f"the worker's folder {path} may not be written to: make it yours, or name another")
+    return path
+
+
 class Ledger:
     """A file for each claimed run, with the credentials to resolve it; readable by this user alone."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = prepared(folder)
 
     def enter(self, run: Run) -> None:
         """Remember a run, and its new credentials whenever it is reclaimed."""

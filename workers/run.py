@@ -7,25 +7,35 @@ import contextlib
 from contextlib import AsyncExitStack
 
 from tcbox import clock as clocks
+from tcbox import log
 from tcbox.client.http import Credentials, Http
+from tcbox.workers import ledger
 from tcbox.workers.claims import Claims, Performer
 from tcbox.workers.lifecycle import OnFailure, Tools
 from tcbox.workers.livelog import LiveLogs
 from tcbox.workers.settings import WorkerSettings
 
+_LOG = log.get("workers")
 
-async def run(settings: WorkerSettings, *, http: Http, clock: clocks.Clock, stop: asyncio.Event, live_logs: LiveLogs | None = None) -> None:
+
+async def run(
+    settings: WorkerSettings, *, http: Http, clock: clocks.Clock, stop: asyncio.Event, live_logs: LiveLogs | None = None, demanding: bool = False,
+) -> None:  # fmt: skip
     """Serve task queues until `stop` is set and what was running has ended; then clean up and return.
 
     Args:
         http: calls the instance with credentials that have the scopes of `scopes`.
         live_logs: where running tasks' logs are shown; without, the worker serves them itself.
+        demanding: whether to end when the instance refuses the first claim, as it would each later one.
 
     Raises tcbox.errors.TcboxError when the worker cannot work here, such as without a Docker engine.
     """
     async with AsyncExitStack() as stack:
         performer = await make(settings, http, clock, stack, live_logs=live_logs)
-        await Claims(settings, http, clock, performer).serve(stop)
+        claims = Claims(settings, http, clock, performer, demanding=demanding)
+        names = [*settings.task_queues, *settings.serve]
+        _LOG.info("serves task queues", extra={"queues": ", ".join(names), "at": http.root_url, "as": f"{settings.worker_group}/{settings.worker_id}"})
+        await claims.serve(stop)
 
 
 def scopes(settings: WorkerSettings) -> list[str]:
@@ -59,8 +69,7 @@ async def make(
         return Builtin()
     import aiohttp
 
-    runs = settings.folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    runs = ledger.prepared(settings.folder / "runs")
     session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64), auto_decompress=True))
     if live_logs is None:
         live_logs = LiveLogs(settings.live_log_host, settings.live_log_port, settings.live_log_url)
@@ -84,7 +93,8 @@ async def run_alone(settings: WorkerSettings, *, root_url: str, credentials: Cre
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession() as session:
-        worker = asyncio.ensure_future(run(settings, http=Http(root_url, credentials, session=session, clock=clock), clock=clock, stop=stop))
+        http = Http(root_url, credentials, session=session, clock=clock)
+        worker = asyncio.ensure_future(run(settings, http=http, clock=clock, stop=stop, demanding=True))
 
         def ask() -> None:
             worker.cancel() if stop.is_set() else stop.set()

@@ -159,7 +159,8 @@ class Front:
                 "The service {service} is switched off in the configuration of this instance: {key} is false. Take that key out, and start the instance again.",
                 service=service, key=self.off[service],
             )  # fmt: skip
-        return errors.ResourceNotFound("There is no service {service} here; this instance has: {known}.", service=service, known=", ".join(sorted(self.known)))
+        what = "There is no service {service} here" if service else "No service is named"
+        return errors.ResourceNotFound(what + "; this instance has: {known}.", service=service, known=", ".join(sorted(self.known)))
 
     # -- aiohttp's side
 

@@ -112,8 +112,7 @@ class S3Blobs:
             from botocore.config import Config
         except ModuleNotFoundError as error:
             raise errors.TcboxError(
-                "blobs are in S3, and its client boto3 is not installed: install tcbox with its extra `aws`, "
-                "or leave `blobs` out of the configuration for local files"
+                "blobs are in S3, and its client boto3 is not installed, which tcbox's extra `aws` brings: pip install 'tcbox[aws]'"
             ) from error
         config = Config(
             signature_version="s3v4",

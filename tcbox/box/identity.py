@@ -6,15 +6,22 @@ They are made, not configured: the root client's token on the first start, the s
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tcbox import ids
+import msgspec
+
+from tcbox import errors, ids
+from tcbox.config.instance import write_private
 
 ROOT = "static/taskcluster/root"
+KEY_BACKUP = "restore it from the backup of the data folder"
+"""What to do about a key that is gone or damaged."""
+_KEY_BYTES = 32
 
 SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
     "auth": (),
@@ -108,10 +115,17 @@ class OwnClient:
     description: str
 
 
+class _Stored(msgspec.Struct):
+    """The content of `root-client.json`."""
+
+    clientId: str
+    accessToken: Annotated[str, msgspec.Meta(min_length=1)]
+
+
 def instance_key(path: Path, *, durable: bool = True) -> bytes:
     """The key from which the services' tokens and URL signatures derive; made on the first start, mode 0600.
 
-    Unless it is to be `durable`, its file is not waited for until it is on the disk.
+    Unless it is to be `durable`, its file is not waited for until it is on the disk. Raises TcboxError when it holds something else.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -122,12 +136,30 @@ def instance_key(path: Path, *, durable: bool = True) -> bytes:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.rename(path)
-    return base64.b64decode(path.read_bytes())
+    return key_of(path.read_bytes(), str(path))
 
 
 def given_key(text: str) -> bytes:
-    """The key that the configuration gives."""
-    return base64.b64decode(text)
+    """The key that the configuration gives; raises TcboxError when it is none."""
+    return key_of(text.encode(), "instance_key in the configuration", "make one with: openssl rand -base64 32")
+
+
+def key_of(text: bytes, place: str, remedy: str = KEY_BACKUP) -> bytes:
+    """The key that a text holds, as 32 bytes in base64.
+
+    Args:
+        place: where the text comes from, for the message.
+        remedy: what to do when it is no key.
+
+    Raises TcboxError when it is none: tokens that derive from too short a key can be guessed, those from none are known to all.
+    """
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise errors.TcboxError(f"{place} is no key, which is {_KEY_BYTES} bytes in base64: {remedy}")
+    return key
 
 
 def given_root(token: str) -> OwnClient:
@@ -141,14 +173,23 @@ def derive(key: bytes, purpose: str) -> str:
 
 
 def root_client(path: Path) -> OwnClient:
-    """The owner's client, which may do everything; made on the first start and kept in a file of mode 0600."""
+    """The owner's client, which may do everything; made on the first start and kept in a file of mode 0600.
+
+    Raises TcboxError when the file holds something else.
+    """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = {"clientId": ROOT, "accessToken": ids.access_token()}
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(made, file)
-    stored = json.loads(path.read_text())
-    return given_root(stored["accessToken"])
+        write_private(path, msgspec.json.encode(_Stored(ROOT, ids.access_token())))
+    return given_root(root_token(path))
+
+
+def root_token(path: Path) -> str:
+    """The access token in a `root-client.json`; raises OSError when it cannot be read, TcboxError when it holds something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Stored).accessToken
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.TcboxError(
+            f"{path} does not hold the owner's client id and access token: without the file, the next start makes new ones (rm {path})"
+        ) from error
 
 
 def service_client(key: bytes, service: str) -> OwnClient:

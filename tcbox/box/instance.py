@@ -14,6 +14,7 @@ from tcbox.box import events, identity, landing, metrics, mounting, seed, seedin
 from tcbox.box.control import Control
 from tcbox.config import Settings, checks, places
 from tcbox.config.instance import Instance
+from tcbox.config.values import masked, sqlite_path
 from tcbox.credentials.sealed import Sealer, from_text, load_or_make
 from tcbox.events import Bus
 from tcbox.events import bus as event_bus
@@ -114,7 +115,6 @@ class Box:
     def describe(self) -> dict[str, Any]:
         """What a person or a script needs to use the instance; `tcbox up` prints it."""
         assert self.shared is not None
-        chosen = vendors.text(self.settings.database)
         return {
             "rootUrl": self.root_url,
             "host": self.settings.host,
@@ -126,7 +126,7 @@ class Box:
             "switchedOff": services.switched_off(self.settings),
             "notes": checks.notes(self.settings),
             "workers": self.workers.describe() if self.workers is not None else {},
-            "database": f"PostgreSQL at {chosen.rpartition('@')[2]}" if chosen.startswith("postgres") else f"SQLite in {self.folder.database}",
+            "database": self._database,
             "events": events.described(self.settings),
             "ui": f"{self.root_url}/",
             "metrics": f"{self.root_url}/metrics",
@@ -134,6 +134,14 @@ class Box:
             "seed": self.seed.describe(),
             "credentials": {"clientId": self.root_client.client_id, "accessToken": self.root_client.access_token},
         }
+
+    @property
+    def _database(self) -> str:
+        """Where the state is, without a password."""
+        chosen = vendors.text(self.settings.database)
+        if chosen.startswith("postgres"):
+            return f"PostgreSQL at {masked(chosen).partition('://')[2].rpartition('@')[2]}"
+        return f"SQLite in {sqlite_path(chosen) if chosen else self.folder.database}"
 
     def start_workers(self) -> None:
         """Let the workers inside begin; they connect over HTTP, so this comes after the start."""
@@ -156,6 +164,7 @@ class Box:
             "services": self.supervisor.status(),
             "switchedOff": services.switched_off(self.settings),
             "notes": checks.notes(self.settings),
+            "database": self._database,
             "workers": self.workers.status() if self.workers is not None else {},
         }
 

@@ -147,7 +147,7 @@ class Process:
             from tcbox.box.tracing import Tracing
         except ModuleNotFoundError as error:
             raise errors.TcboxError(
-                f"the environment names an OpenTelemetry collector, and {error.name} is not installed: install tcbox with its extra `otel`, "
+                f"the environment names an OpenTelemetry collector, and {error.name} is missing, which the extra `otel` brings: pip install 'tcbox[otel]', "
                 f"or take {' and '.join(_COLLECTORS)} out of the environment"
             ) from error
         made = Tracing(f"tcbox {', '.join(part.service for part in self.served)}", self._env)

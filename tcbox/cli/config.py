@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from tcbox import config, errors
-from tcbox.config import checks
+from tcbox.config import checks, variables
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +24,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def chosen(path: Path | None) -> Path | None:
     """The file that was named, or `./tcbox.yml` when it is there.
 
-    Raises TcboxError when the named one is not there.
+    Raises TcboxError when the named one is not there, or whether there is one cannot be seen.
     """
-    if path is not None:
-        if not path.is_file():
-            raise errors.TcboxError(f"there is no file {path}: give the path of a configuration with --config, or leave it out for the defaults")
-        return path
-    found = Path("tcbox.yml")
-    return found if found.exists() else None
+    found = path if path is not None else Path("tcbox.yml")
+    advice = "give the path of a configuration with --config, or leave it out for the defaults"
+    try:
+        folder = found.is_dir()
+        there = found.exists()
+    except OSError as error:
+        where = str(found) if path is not None else f"{found} of this folder"
+        raise errors.TcboxError(f"{where} cannot be used: {error.strerror}; give the path of a configuration that you may read with --config") from error
+    if path is not None and folder:
+        raise errors.TcboxError(f"{path} is a folder: {advice}")
+    if path is not None and not there:
+        raise errors.TcboxError(f"there is no file {path}: {advice}")
+    return found if there else None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +60,7 @@ def _check(args: argparse.Namespace) -> int:
         raise config.ConfigError(list(faults))
     else:
         print(f"{path}: no mistakes" if path is not None else "there is no tcbox.yml here: the defaults are in force, and have no mistakes")
-        for note in checks.notes(config.load(path)):
+        for note in (*checks.notes(config.load(path)), *variables.told(os.environ)):
             print(f"note: {note}")
     return 1 if faults else 0
 

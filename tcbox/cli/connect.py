@@ -13,11 +13,16 @@ import msgspec
 
 from tcbox import clock as clocks
 from tcbox import errors
+from tcbox.cli import forms
 from tcbox.client.http import Credentials, Http
 from tcbox.config import instance as instances
+from tcbox.config import places, values
 
 if TYPE_CHECKING:
     import aiohttp
+
+
+_ROOT_URL = "TASKCLUSTER_ROOT_URL"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -67,16 +72,27 @@ async def open(args: argparse.Namespace) -> AsyncIterator[Connection]:  # noqa: 
 
     root_url, credentials = target(args)
     async with aiohttp.ClientSession() as session:
-        yield Connection(Http(root_url, credentials, session=session, clock=clocks.SystemClock(), retries=2), session)
+        try:
+            yield Connection(Http(root_url, credentials, session=session, clock=clocks.SystemClock(), retries=2), session)
+        except (errors.Unavailable, errors.AuthenticationFailed) as error:
+            if not from_environment(args):
+                raise
+            raise errors.TcboxError(f"{error} (the instance is that of {_ROOT_URL} in the environment; --data uses another)") from error
+
+
+def from_environment(args: argparse.Namespace) -> bool:
+    """Whether the instance is the one that the environment names."""
+    return args.data is None and bool(os.environ.get(_ROOT_URL))
 
 
 def target(args: argparse.Namespace) -> tuple[str, Credentials | None]:
     """Root URL and credentials: those of the data folder's instance, or of the environment when no folder is named."""
     env = os.environ
-    if args.data is None and env.get("TASKCLUSTER_ROOT_URL"):
+    if from_environment(args):
+        forms.check(_ROOT_URL, env[_ROOT_URL], values.RootUrl)
         client_id = env.get("TASKCLUSTER_CLIENT_ID")
         made = Credentials(client_id, env.get("TASKCLUSTER_ACCESS_TOKEN", ""), env.get("TASKCLUSTER_CERTIFICATE")) if client_id else None
-        return env["TASKCLUSTER_ROOT_URL"], made
+        return env[_ROOT_URL], made
     found = running(args.data)
     return found.root_url, Credentials(found.client_id, found.access_token)
 
@@ -87,12 +103,15 @@ def running(data: Path | None) -> instances.Running:
     Raises TcboxError when there is none, or when several run and none is named.
     """
     if data is not None:
-        found = instances.Instance(data).find_running()
+        folder = instances.Instance(data)
+        folder.refuse_if_hidden()
+        found = folder.find_running()
         if found is None:
             raise errors.TcboxError(f"no instance runs on {data}: start one with 'tcbox up --data {data}'")
         return found
     every = instances.list_running()
     if not every:
+        instances.Instance(places.default_data(os.environ)).refuse_if_hidden()
         raise errors.TcboxError("no instance is running: start one with 'tcbox up'")
     if len(every) > 1:
         listed = "\n".join(f"  --data {one.data}   {one.root_url}" for one in every)

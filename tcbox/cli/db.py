@@ -6,19 +6,18 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from tcbox import errors
-from tcbox.cli import style
+from tcbox.cli import connect, style
 from tcbox.cli.progress import Line
 from tcbox.config.instance import Instance
-from tcbox.config.values import masked
+from tcbox.config.values import masked, sqlite_path
 
 _KEYS = "the keys are not in the database: keep the folder keys/ and root-client.json of the data folder"
 
@@ -46,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
 def _back_up(where: str, target: Path) -> int:
     from tcbox.db.sqlite import keeping
 
-    url = _url(where)
+    url = _url(where, source=True)
     if not url.startswith("sqlite://"):
         raise errors.TcboxError(f"{masked(where)} is no SQLite database: make backups of PostgreSQL with its own pg_dump")
     if target.exists():
         raise errors.TcboxError(f"{target} is there already: name another file, or remove it")
-    path = Path(unquote(url.removeprefix("sqlite://")))
+    path = sqlite_path(url)
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
             keeping.copy(connection, target)
     except (sqlite3.Error, OSError) as error:
         raise errors.TcboxError(f"{path} cannot be written to {target} ({error}): check both paths, and that there is room") from error
@@ -65,7 +64,7 @@ def _back_up(where: str, target: Path) -> int:
 async def _copy(args: argparse.Namespace) -> int:
     from tcbox.db import copy
 
-    source_url, target_url = _url(args.source), _url(args.target)
+    source_url, target_url = _url(args.source, source=True), _url(args.target)
     if source_url == target_url:
         raise errors.TcboxError("--from and --to are the same database")
     if not args.compare:
@@ -152,10 +151,29 @@ async def _prepare(url: str) -> None:
     await database.close()
 
 
-def _url(where: str) -> str:
+def _url(where: str, *, source: bool = False) -> str:
+    """The URL of a database; of a data folder its own, which must be the one in use when it is to be the `source`."""
+    if where.startswith("sqlite:///"):
+        return f"sqlite://{quote(str(sqlite_path(where)))}"
     if "://" in where:
         return where
     path = Path(where)
     if not path.is_dir():
         raise errors.TcboxError(f"{masked(where)} is no data folder: give one, or sqlite:///path/to/tcbox.db, or postgresql://user:password@host/name")
-    return Instance(Path(os.path.abspath(path))).database_url
+    folder = Instance(path)
+    if source:
+        _refuse_if_elsewhere(folder)
+    return folder.database_url
+
+
+def _refuse_if_elsewhere(folder: Instance) -> None:
+    """Raise TcboxError when the instance that runs on a folder keeps its state in another database than the folder's."""
+    running = folder.find_running()
+    if running is None:
+        return
+    try:
+        place = connect.control(running, "status").get("database", "")
+    except errors.TcboxError:  # it is busy starting or stopping
+        return
+    if place not in ("", f"SQLite in {folder.database}"):
+        raise errors.TcboxError(f"the instance that runs on {folder.data} has its database elsewhere ({place}): give that one, as its tcbox.yml has it")

@@ -14,6 +14,7 @@ from tcbox import config, errors
 from tcbox.cli import style
 from tcbox.cli.config import chosen
 from tcbox.config import instance as instances
+from tcbox.config import variables
 
 if TYPE_CHECKING:
     from tcbox.cli.checkup.finding import Finding, Patient
@@ -43,6 +44,7 @@ def examine(path: Path | None, data: Path | None) -> Iterator[Finding]:
 
     settings, faults = _settings(path, data)
     yield from faults
+    yield from (finding.note("environment", sentence) for sentence in variables.told(os.environ))
     place = instances.Instance(settings.data)
     patient = finding.Patient(settings, place, place.find_running())
     checks: list[Callable[[Patient], Iterator[Finding]]] = [

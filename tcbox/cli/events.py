@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,6 +17,10 @@ from tcbox import errors
 from tcbox.cli import connect, style
 from tcbox.client import sse
 from tcbox.client.http import Credentials, sign
+from tcbox.config.guesses import meant
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _SILENT = 60.0  # seconds without a heartbeat, after which the connection counts as lost
 _LONGEST_PAUSE = 15.0
@@ -37,7 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print them until interrupted."""
     root_url, credentials = connect.target(args)
-    query = [("binding", full(binding)) for binding in args.binding]
+    bindings = [full(binding) for binding in args.binding]
+    asyncio.run(_refuse_unknown(root_url, bindings))
+    query = [("binding", binding) for binding in bindings]
     asyncio.run(_print(Follower(root_url, credentials, query, args.since), as_json=args.json))
     return 0
 
@@ -46,6 +52,36 @@ async def _print(follower: Follower, *, as_json: bool) -> None:
     async with contextlib.aclosing(follower.events()) as events:
         async for event in events:
             _show(event, as_json=as_json)
+
+
+async def _refuse_unknown(root_url: str, bindings: Sequence[str]) -> None:
+    """Raise TcboxError for a binding to an exchange that the instance's own references do not have; nothing would ever come by it."""
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session:
+        for exchange in dict.fromkeys(binding.partition(":")[0] for binding in bindings):
+            service, mark, name = exchange.removeprefix(_OWN).partition(_VERSION)
+            if not exchange.startswith(_OWN) or not mark or set(exchange) & {"*", "#"}:
+                continue
+            known = await _exchanges(session, root_url, service)
+            if known is not None and name not in known:
+                short = [f"{service}/{each}" for each in known]
+                hint = meant(name, known).replace("did you mean ", f"did you mean {service}/")
+                advice = hint or f"{service} has {', '.join(short) or 'none'}"
+                raise errors.TcboxError(f"{root_url} has no exchange {exchange}: {advice}")
+
+
+async def _exchanges(session: aiohttp.ClientSession, root_url: str, service: str) -> list[str] | None:
+    """The names of a service's exchanges; None when they cannot be told."""
+    import aiohttp
+
+    try:
+        async with session.get(f"{root_url.rstrip('/')}/references/{service}/v1/exchanges.json", timeout=aiohttp.ClientTimeout(total=10)) as reply:
+            if reply.status in (404, 403):
+                return []
+            return [entry["exchange"] for entry in msgspec.json.decode(await reply.read())["entries"]] if reply.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, KeyError, TypeError):
+        return None
 
 
 def full(binding: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,9 @@ _TARGETS = ("k8s", "compose", "helm-values")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of `tcbox export`."""
-    parser.add_argument("--target", choices=_TARGETS, default="k8s", help="what to write: a Kustomize tree, a Compose file, values of the published chart")
+    parser.add_argument(
+        "--target", choices=_TARGETS, default="k8s", help="what to write: a Kustomize tree, a Compose file, values of the published chart (default: k8s)"
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration (default: ./tcbox.yml if it is there)")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--out", type=Path, metavar="DIR", help="write the files to this folder; those of an earlier export that are no longer needed go")
@@ -41,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from tcbox.export import faults, plan
     from tcbox.export.targets import TARGETS
 
+    _refuse_idle(args)
     overrides = {"export.service_monitors": True if args.service_monitors else None, "data": args.data}
     said = template(chosen(args.config), overrides)
     found = faults.faults(said, args.target)
@@ -55,6 +59,18 @@ def run(args: argparse.Namespace) -> int:
     return _write(args, made)
 
 
+def _refuse_idle(args: argparse.Namespace) -> None:
+    """Raise TcboxError for an option that what is asked for makes nothing of."""
+    idle = (
+        (args.service_monitors and args.target != "k8s", "--service-monitors goes with --target k8s"),
+        (args.json and args.diff is None, "--json goes with --diff"),
+        (args.data is not None and not args.secrets, "--data goes with --secrets: no files are made of what an instance has"),
+    )
+    for given, why in idle:
+        if given:
+            raise errors.TcboxError(f"{why}; leave it out")
+
+
 def _write(args: argparse.Namespace, plan: Plan) -> int:
     from tcbox.export import notes, tree
     from tcbox.export.targets import TARGETS
@@ -65,7 +81,8 @@ def _write(args: argparse.Namespace, plan: Plan) -> int:
     print(f"{args.out}: " + ", ".join(f"{len(paths)} {word}" for paths, word in counts if paths))
     for note in notes.notes(plan, args.target):
         print(f"note: {note}")
-    print(f"secrets: tcbox export --target {args.target} --secrets, into {target.takes.format(out=args.out)}")
+    config = "" if args.config is None else f" --config {shlex.quote(str(args.config))}"
+    print(f"secrets: tcbox export --target {args.target}{config} --secrets, into {target.takes.format(out=args.out)}")
     print(f"then: {target.then.format(out=args.out)}")
     return 0
 
@@ -75,7 +92,11 @@ def _diff(args: argparse.Namespace, files: Tree) -> int:
 
     if not args.diff.is_dir():
         raise errors.TcboxError(f"there is no folder {args.diff}: name that of an earlier export")
-    found = rolls.changes(tree.read(args.diff), files)
+    before = tree.read(args.diff)
+    tree.refuse_another(args.diff, before, files, "name that of an earlier one for this target")
+    if not before:
+        raise errors.TcboxError(f"{args.diff} holds no export: name the folder of an earlier one")
+    found = rolls.changes(before, files)
     if args.json:
         print(json.dumps([{"what": change.what, "does": change.does, "why": list(change.why)} for change in found], indent=2))
     else:

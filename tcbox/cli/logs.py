@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,9 +16,10 @@ import msgspec
 from tcbox import errors, log
 from tcbox.cli import connect
 from tcbox.config import instance as instances
+from tcbox.config import places
 
-_PARTS = {"auth", "object", "secrets", "queue", "events", "box", "supervisor", "workers"}
-"""Parts that are no mistake to ask for, though they may have logged nothing yet."""
+_PARTS = ("blobs", "box", "db", "events", "front", "http", "supervisor", "workers")
+"""Parts beside the services that are no mistake to ask for, though they may have logged nothing yet."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +33,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the newest lines, and those that follow."""
-    folder = args.data or connect.running(None).data
+    if args.lines < 0:
+        raise errors.TcboxError(f"--lines {args.lines}: give how many of the newest lines to show, 0 or more")
+    folder = args.data or _folder()
+    instances.Instance(folder).refuse_if_hidden()
     path = instances.Instance(folder).log_file
-    if not path.exists():
+    if not path.is_file():
         raise errors.TcboxError(f"there is no log at {path}: no instance has run on {folder}")
     with path.open(encoding="utf-8", errors="replace") as file:
         found, kept = _newest(file, args.service, args.lines)
-        if not kept and args.service is not None and args.service not in _PARTS | found:
-            raise errors.TcboxError(f"there is no part named {args.service}; parts are: {', '.join(sorted(_PARTS | found))}")
+        if not kept and args.service is not None:
+            _refuse_unknown(args.service, found)
+        if not kept and args.lines > 0:
+            print(f"{args.service} has logged nothing yet" if args.service else "nothing is logged yet", file=sys.stderr)
         for line in kept:
             print(line.rstrip("\n") if args.json else _readable(line), flush=True)
         if args.follow:
@@ -47,10 +55,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _folder() -> Path:
+    """The data folder of the only instance that runs, else the default one, whose log is there when nothing runs."""
+    return connect.running(None).data if instances.list_running() else places.default_data(os.environ)
+
+
+def _refuse_unknown(part: str, found: set[str]) -> None:
+    from tcbox.box import services
+    from tcbox.config.guesses import meant
+
+    known = sorted({*_PARTS, *services.NAMES, *found})
+    if part not in known:
+        hint = meant(part, known)
+        raise errors.TcboxError(f"there is no part named {part}{f': {hint}' if hint else ''}; parts are: {', '.join(known)}")
+
+
 def _newest(file: IO[str], service: str | None, count: int) -> tuple[set[str], list[str]]:
     """The names of the parts that have logged something, and the newest lines of the one that is asked for."""
     found: set[str] = set()
-    kept: deque[str] = deque(maxlen=max(count, 0))
+    kept: deque[str] = deque(maxlen=count)
     for line in file:
         if service is not None:
             found.add(line.partition('"service":"')[2].partition('"')[0])

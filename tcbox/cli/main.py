@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import tcbox
 from tcbox import errors
@@ -53,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit."""
     given = list(sys.argv[1:] if argv is None else argv)
     wanted = next((word for word in given if not word.startswith("-")), "")
-    args = parser([wanted] if wanted in COMMANDS else list(COMMANDS)).parse_args(given)
+    top = parser([wanted] if wanted in COMMANDS else list(COMMANDS))
+    args, unknown = top.parse_known_args(given)
+    if unknown:
+        _refuse_unknown(top, given, unknown)
     try:
         code = importlib.import_module(f"tcbox.cli.{args.command}").run(args)
     except errors.TcboxError as error:
@@ -62,6 +66,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        print(f"tcbox {args.command}: {_unusable(error)}", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _refuse_unknown(top: argparse.ArgumentParser, given: Sequence[str], unknown: Sequence[str]) -> NoReturn:
+    """End with 2, the usage of the very command, and what was probably meant."""
+    from tcbox.config.guesses import meant
+
+    found = top
+    for word in given:
+        below = [action.choices for action in found._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - there is no public way
+        found = next((choices[word] for choices in below if word in choices), found)
+    options = [option for option in found._option_string_actions if option.startswith("--")]  # noqa: SLF001
+    hint = meant(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
+    found.error(f"unrecognized arguments: {' '.join(unknown)}{f'; {hint}' if hint else ''}")
+
+
+def _unusable(error: OSError) -> str:
+    """A refusal of the system in words; whose file it is about, its user knows."""
+    name = error.filename if error.filename != "." else "this folder"
+    return f"{name} cannot be used: {error.strerror}" if name else f"the system refused: {error.strerror or error}"

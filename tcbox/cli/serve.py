@@ -57,8 +57,8 @@ def settings(args: argparse.Namespace, overrides: Mapping[str, Any] | None = Non
     made = config.load(chosen(args.config), {**(overrides or {}), "log.format": args.log_format}, os.environ)
     form = made.log.format if "log.format" in made.origins else "json"
     log.setup(json=form == "json", level=made.log.level)
-    for name in variables.unknown(os.environ):
-        log.get("serve").warning("the variable %s sets nothing: docs/configuration.md has all keys", name)
+    for sentence in variables.told(os.environ):
+        log.get("serve").warning("%s", sentence)
     return dataclasses.replace(made, log=dataclasses.replace(made.log, format=form))
 
 

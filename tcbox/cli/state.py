@@ -164,7 +164,8 @@ async def _import(args: argparse.Namespace) -> int:
 
 def _tell_tokens(tokens: Tokens) -> None:
     if tokens.made:
-        print(f"access tokens of {len(tokens.made)} new clients: {tokens.path} (for you alone)", file=sys.stderr)
+        clients = "1 new client" if len(tokens.made) == 1 else f"{len(tokens.made)} new clients"
+        print(f"access tokens of {clients}: {tokens.path} (for you alone)", file=sys.stderr)
 
 
 def _reported(args: argparse.Namespace, target: Side, plan: Plan, tokens: Tokens) -> dict[str, Any]:
@@ -214,7 +215,7 @@ def _side(where: str) -> Side:
     """A root URL, a data folder of a running instance, or what is saved."""
     if sources.is_url(where):
         return Side(sources.checked(where), sources.from_environment(where, os.environ))
-    if Instance(Path(where)).root_client.exists():
+    if os.path.exists(Instance(Path(where)).root_client):  # false where it cannot be seen
         found = connect.running(Path(where))
         return Side(found.root_url, Credentials(found.client_id, found.access_token), found.data)
     return Side(where)

@@ -33,6 +33,8 @@ def _list(every: list[instances.Running], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([{"data": str(one.data), "rootUrl": one.root_url, "pid": one.pid} for one in every], indent=2))
     else:
+        if not every:
+            print("no instance is running: start one with 'tcbox up'")
         for one in every:
             print(f"{style.ok('●')} {one.root_url}  --data {one.data}  process {one.pid}")
     return 0
@@ -43,13 +45,16 @@ def _print(found: instances.Running, status: dict[str, object]) -> None:
     services, workers = status["services"], status["workers"]
     assert isinstance(services, dict)
     assert isinstance(workers, dict)
+    width = max([10, *map(len, services)])
     for name, service in services.items():
         good = service["state"] == "healthy"
-        print(f"  {style.mark(good)} {name:<10} {service['state']}")
+        print(f"  {style.mark(good)} {name:<{width}} {service['state']}")
         for line in [*service["faults"], *service.get("notes", ())]:
             print(f"      {line}")
     for note in status["notes"]:  # type: ignore[attr-defined]
         print(f"  {style.warn('-')} {note}")
+    if "database" in status:
+        print(f"  {'database':<{width + 2}} {status['database']}")
     for name, worker in workers.items():
         good = worker["state"] == "running"
         why = f": {worker['why']}" if worker["why"] else ""

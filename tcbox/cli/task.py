@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tcbox import clock as clocks
 from tcbox import errors, ids, log
 from tcbox.cli import connect
 
+_NAME = "a task of tcbox"
 _DONE = ("completed", "failed", "exception")
 _ACTIONS = {
     "status": "its state and runs",
@@ -33,11 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create = actions.add_parser("create", help=text, description=f"{text[0].upper()}{text[1:]}.")
     create.add_argument("words", nargs="*", metavar="COMMAND", help="a command to run, after --")
     create.add_argument("--file", type=Path, help="a task definition in JSON or YAML (- for standard input); times may be left out")
-    create.add_argument("--queue", help="the task queue (default: local/docker with --image, else local/host)")
+    create.add_argument("--queue", help="the task queue (default: the file's; for a command local/docker with --image, else local/host)")
     create.add_argument("--image", help="the docker image for a command")
     create.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable of the task")
     create.add_argument("--artifact", action="append", default=[], metavar="NAME=PATH", help="a file of the task to keep")
-    create.add_argument("--name", default="a task of tcbox", help="its name, for people")
+    create.add_argument("--name", help="its name, for people (default: the file's, or: a task of tcbox)")
     create.add_argument("--wait", action="store_true", help="show the log until the task ends; exit 0 only if it completed")
     for name, text in _ACTIONS.items():
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
@@ -46,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
             action.add_argument("name", nargs="?", metavar="NAME", help="write this artifact to standard output")
     for action in actions.choices.values():
         connect.options(action)
-        action.add_argument("--json", action="store_true", help="print what the API answers")
+        if action is not actions.choices["log"]:
+            action.add_argument("--json", action="store_true", help="print what the API answers")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,13 +74,20 @@ def _definition(args: argparse.Namespace) -> dict[str, Any]:
         raise errors.TcboxError("give a file or a command, not both")
     if args.file is None and not args.words:
         raise errors.TcboxError("nothing to run: give a command after --, as in: tcbox task create -- echo hello; or a definition with --file")
+    for flag, given in (("--image", args.image), ("--env", args.env), ("--artifact", args.artifact)):
+        if args.file is not None and given:
+            raise errors.TcboxError(f"{flag} goes with a command, and --file has a whole definition: write it into the payload there")
     now = clocks.SystemClock().now()
     task = _read(args.file) if args.file is not None else _of_command(args)
     task.setdefault("created", clocks.to_wire(now))
     task.setdefault("deadline", clocks.to_wire(now + clocks.HOUR))
     task.setdefault("expires", clocks.to_wire(now + 7 * clocks.DAY))
-    task.setdefault("metadata", {"name": args.name, "description": "made by tcbox task create", "owner": "nobody@localhost", "source": "http://localhost/"})
-    if "taskQueueId" not in task and "provisionerId" not in task:
+    about = {"name": _NAME, "description": "made by tcbox task create", "owner": "nobody@localhost", "source": "http://localhost/"}
+    task.setdefault("metadata", about)
+    if args.name and isinstance(task["metadata"], dict):
+        task["metadata"] = {**task["metadata"], "name": args.name}
+    if args.queue or ("taskQueueId" not in task and "provisionerId" not in task):
+        task = {key: value for key, value in task.items() if key not in ("provisionerId", "workerType")}
         task["taskQueueId"] = args.queue or "local/host"
     return task
 
@@ -87,8 +96,10 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        task = yaml.safe_load(text)
+        raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        task = yaml.safe_load(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise errors.TcboxError(f"{path} is not UTF-8: it has the byte 0x{error.object[error.start]:02x} at offset {error.start}; save it as UTF-8") from error
     except OSError as error:
         raise errors.TcboxError(f"cannot read {path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -137,19 +148,17 @@ def _words(given: list[str]) -> list[str]:
 async def _create(args: argparse.Namespace, connection: connect.Connection) -> int:
     task_id = ids.slugid()
     reply = await connection.call("queue", "createTask", task_id, payload=_definition(args))
+    if not args.wait:
+        print(json.dumps(reply, indent=2) if args.json else task_id)
+        return 0
+    print(task_id, file=sys.stderr)
+    args.taskId = task_id
+    await _log(args, connection, sys.stderr.buffer if args.json else sys.stdout.buffer)
+    reply = await connection.call("queue", "status", task_id)
     if args.json:
         print(json.dumps(reply, indent=2))
-    elif args.wait:
-        print(task_id, file=sys.stderr)
-    else:
-        print(task_id)
-    if not args.wait:
-        return 0
-    args.taskId = task_id
-    await _log(args, connection)
-    status = (await connection.call("queue", "status", task_id))["status"]
-    print(f"{task_id} {_state(status)}", file=sys.stderr)
-    return 0 if status["state"] == "completed" else 1
+    print(f"{task_id} {_state(reply['status'])}", file=sys.stderr)
+    return 0 if reply["status"]["state"] == "completed" else 1
 
 
 def _state(status: dict[str, Any]) -> str:
@@ -170,15 +179,15 @@ async def _status(args: argparse.Namespace, connection: connect.Connection) -> N
         print(f"  run {run['runId']}  {run['state']}{where}  {run.get('reasonResolved', '')}".rstrip())
 
 
-async def _log(args: argparse.Namespace, connection: connect.Connection) -> int:
-    """Follow the newest run's log; waits for the run to start, and ends when it ends."""
+async def _log(args: argparse.Namespace, connection: connect.Connection, out: IO[bytes] | None = None) -> int:
+    """Follow the newest run's log, on standard output unless another stream is given; waits for the run to start, and ends when it ends."""
     pause = 0.05
     patience = time.monotonic() + 3
     while True:
         status = (await connection.call("queue", "status", args.taskId))["status"]
         runs = [run for run in status["runs"] if run["state"] != "pending"]
         if runs:
-            shown = await connection.artifact(args.taskId, str(runs[-1]["runId"]), "public/logs/live.log", sys.stdout.buffer)
+            shown = await connection.artifact(args.taskId, str(runs[-1]["runId"]), "public/logs/live.log", out or sys.stdout.buffer)
             if shown or status["state"] in _DONE:
                 break
         if status["state"] in _DONE:
@@ -198,6 +207,8 @@ async def _log(args: argparse.Namespace, connection: connect.Connection) -> int:
 
 
 async def _artifacts(args: argparse.Namespace, connection: connect.Connection) -> int:
+    if args.name and args.json:
+        raise errors.TcboxError("--json is for the list of artifacts: leave it out to have the content of one, or leave out its name")
     if args.name:
         runs = (await connection.call("queue", "status", args.taskId))["status"]["runs"]
         if not runs or not await connection.artifact(args.taskId, str(runs[-1]["runId"]), args.name, sys.stdout.buffer):

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from tcbox import errors
 from tcbox.cli import connect
 from tcbox.config.instance import Running, write_private
 
@@ -22,6 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open them, or print the link where no browser can be opened."""
+    if args.config is not None and not args.cluster:
+        raise errors.TcboxError("--config goes with --cluster: the pages of an instance are found by its data folder, with --data; leave it out")
+    if args.cluster and args.data is not None:
+        raise errors.TcboxError("--cluster goes without --data: the link is made in the database that the configuration names; leave one of them out")
     if args.cluster:
         print(_in_database(args.config))
         return 0
@@ -41,7 +46,7 @@ def _in_database(path: Path | None) -> str:
     import asyncio
 
     from tcbox import clock as clocks
-    from tcbox import config, db, errors
+    from tcbox import config, db
     from tcbox.cli.config import chosen
     from tcbox.services.web_server import store
     from tcbox.services.web_server.links import Links

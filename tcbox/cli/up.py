@@ -20,6 +20,7 @@ from tcbox import config, errors, ids, log
 from tcbox.cli import banner, terminal
 from tcbox.cli.config import chosen
 from tcbox.cli.ending import Ended, Ending, hold, release
+from tcbox.config import variables
 from tcbox.config.instance import Instance
 from tcbox.runtime import tuning
 
@@ -57,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
         raise errors.TcboxError("--ephemeral uses a folder of its own: leave out --data, or leave out --ephemeral to keep the state")
     overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data, "seed": args.seed}
     settings = config.load(chosen(args.config), overrides, os.environ)
+    if len(told) == 1:  # what begins anew has said so
+        for sentence in variables.told(os.environ):
+            print(f"note: {sentence}", file=sys.stderr)
     anew = args.detach and getattr(sys, "frozen", False) and len(told) == 1
     if args.ephemeral:
         hold()

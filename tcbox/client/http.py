@@ -6,6 +6,7 @@ Routes come from the instance's own references, so a client always fits the inst
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ _KINDS = {cls.code: cls for cls in errors.ApiError.__subclasses__()}
 Routes = Mapping[str, tuple[str, str]]
 _RETRIED = (500, 502, 503, 504)
 _PARAMETER = re.compile(r"<\w+>")
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class Http:
@@ -108,7 +110,7 @@ class Http:
                     return status, raw
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 if attempt == self._retries:
-                    raise errors.Unavailable("{root} does not answer: {reason}", root=self.root_url, reason=str(error) or type(error).__name__) from error
+                    raise errors.Unavailable("{root} does not answer: {reason}", root=self.root_url, reason=reason(error)) from error
             await asyncio.sleep(min(0.1 * 2**attempt, 10) * (0.5 + random.random()))
         raise AssertionError("the loop above always returns or raises")
 
@@ -153,6 +155,21 @@ class Http:
 
         async with self._session.get(_exact(self.root_url + target), timeout=aiohttp.ClientTimeout(total=60)) as reply:
             return reply.status, await reply.read()
+
+
+def reason(error: BaseException) -> str:
+    """Why there was no answer, in the system's words."""
+    import ssl
+
+    cause = getattr(error, "os_error", None) or error
+    number = getattr(cause, "errno", None)
+    if number is None and (found := _ERRNO.search(str(cause))):  # several addresses were tried
+        number = int(found[1])
+    if number is not None and number > 0 and not isinstance(cause, ssl.SSLError):
+        return os.strerror(number)
+    if isinstance(cause, TimeoutError) and not str(cause):
+        return "no answer came in time"
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _exact(url: str) -> Any:

@@ -77,12 +77,13 @@ _OWN_CLIENTS = ("static/taskcluster/", "static/tcbox/")
 
 
 class Clash(NamedTuple):
-    """What does not go together: the key to blame, what was expected there, what was found, what to do."""
+    """What does not go together: the key to blame, what was expected there, what was found, what to do, other keys that it is about."""
 
     key: str
     expected: str
     found: str
     hint: str = ""
+    beside: tuple[str, ...] = ()
 
 
 def clashes(settings: Settings, given: Callable[[str], bool]) -> Iterator[Clash]:
@@ -194,7 +195,8 @@ def _together(section: str, values: dict[str, str]) -> Iterator[Clash]:
     missing = [name for name, value in values.items() if not value]
     if missing and len(missing) < len(values):
         there = next(name for name in values if name not in missing)
-        yield Clash(f"{section}.{there}", f"{' and '.join(missing)} beside it", "it alone", f"add {' and '.join(missing)}, or remove {there}")
+        others = tuple(f"{section}.{name}" for name in missing)
+        yield Clash(f"{section}.{there}", f"{' and '.join(missing)} beside it", "it alone", f"add {' and '.join(missing)}, or remove {there}", others)
 
 
 def _github(github: GithubTokens) -> Iterator[Clash]:

@@ -114,10 +114,18 @@ class Instance:
                 self.data.chmod(0o700)
             for folder in (self.keys, self.run, self.logs):
                 folder.mkdir(exist_ok=True, mode=0o700)
-        except OSError as error:
+        except FileExistsError as error:
             raise errors.TcboxError(
-                f"the data folder {self.data} cannot be used: {error.strerror}; give another with --data, or make this one yours"
+                f"the data folder {self.data} cannot be used: {error.filename} is a file where a folder belongs; move it away, or give another with --data"
             ) from error
+        except OSError as error:
+            place = "" if error.filename in (None, str(self.data)) else f"{error.filename}: "
+            raise errors.TcboxError(
+                f"the data folder {self.data} cannot be used: {place}{error.strerror}; give another with --data, or make this one yours"
+            ) from error
+        for folder in (self.keys, self.run, self.logs):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise errors.TcboxError(f"the data folder {self.data} cannot be used: {folder} may not be written to; make it yours (chmod u+rwx {folder})")
 
     def announce(
         self, *, root_url: str, host: str, port: int, token: str, client_id: str, access_token: str, started: int,
@@ -143,9 +151,9 @@ class Instance:
     def read(self) -> Running | None:
         """What was announced last, whether or not its process is still there; None when nothing readable is there."""
         try:
-            stored = msgspec.json.decode(self.state_file.read_bytes())
-            return Running(**{**stored, "data": self.data})
-        except (OSError, msgspec.DecodeError, TypeError):
+            stored = msgspec.json.decode(self.state_file.read_bytes(), type=dict[str, Any])
+            return msgspec.convert({**stored, "data": self.data}, Running)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def find_running(self) -> Running | None:
@@ -153,8 +161,21 @@ class Instance:
         found = self.read()
         return found if found is not None and found.alive() else None
 
+    def refuse_if_hidden(self) -> None:
+        """Raise TcboxError when the folder is closed to this user, who then cannot see whether an instance runs on it."""
+        try:
+            self.state_file.open("rb").close()
+        except PermissionError as error:
+            raise errors.TcboxError(
+                f"the data folder {self.data} is closed to you, and so is an instance that runs on it: it belongs to {_owner(self.data)}; "
+                "work as that user, or name a folder of yours with --data"
+            ) from error
+        except OSError:
+            return
+
     def refuse_if_running(self) -> None:
-        """Raise TcboxError when another process runs on this folder."""
+        """Raise TcboxError when another process runs on this folder, or the folder does not show whether one does."""
+        self.refuse_if_hidden()
         found = self.find_running()
         if found is not None and found.pid != os.getpid():
             raise errors.TcboxError(
@@ -173,7 +194,7 @@ def list_known(env: Mapping[str, str] | None = None) -> list[tuple[Path, Running
     env = os.environ if env is None else env
     default = places.default_data(env)
     rest = [folder for folder in known.folders(env) if folder != default]
-    first = [default] if (default / "run").is_dir() else []
+    first = [default] if os.path.isdir(default / "run") else []  # false where it cannot be seen
     return [(folder, Instance(folder).find_running()) for folder in first + rest]
 
 
@@ -190,6 +211,20 @@ def write_private(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _owner(path: Path) -> str:
+    """The name of the user whose a path is, or of the folder above it that can be seen."""
+    import pwd
+
+    for each in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            uid = each.stat().st_uid
+            try:
+                return pwd.getpwuid(uid).pw_name
+            except KeyError:
+                return f"user {uid}"
+    return "another user"
 
 
 def _fields(running: Running) -> dict[str, Any]:

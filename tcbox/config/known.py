@@ -34,9 +34,12 @@ def forget(data: Path, env: Mapping[str, str]) -> None:
 
 def folders(env: Mapping[str, str]) -> list[Path]:
     """The data folders that are still there, in order; notes on those that are gone are dropped."""
-    found = set()
+    notes: list[Path] = []
     with contextlib.suppress(OSError):
-        for note in sorted(places.known_instances(env).glob("*.path")):
+        notes = sorted(places.known_instances(env).glob("*.path"))
+    found = set()
+    for note in notes:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
             data = Path(note.read_text().removesuffix("\n"))
             if data.is_dir():
                 found.add(data)

@@ -89,8 +89,9 @@ def _with(reader: Reader, path: Path | None, overrides: Mapping[str, Any], fault
         root = yamlfile.read(path, faults)
     settings: Any = reader.section(Settings, overridden(root, overrides))
     assert settings is not BAD, "every key of the settings is optional"
-    clashes = [clash for clash in checks.clashes(settings, reader.origins.__contains__) if not _known(clash.key, reader.bad | reader.kept.keys())]
-    faults += [_nearest(reader, clash.key).fault(*clash) for clash in clashes]
+    told = reader.bad | reader.kept.keys()
+    clashes = [each for each in checks.clashes(settings, reader.origins.__contains__) if not any(_known(key, told) for key in (each.key, *each.beside))]
+    faults += [_nearest(reader, each.key).fault(each.key, each.expected, each.found, each.hint) for each in clashes]
     return cast("Settings", dataclasses.replace(settings, origins=reader.origins))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 MASK = "***"
 _PASSWORD = re.compile(r"^([a-zA-Z0-9+.-]+://[^/:@?#]*):.*@")
@@ -42,6 +44,11 @@ class Source(str):
     """A path, or a root URL to read from instead."""
 
     __slots__ = ()
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that `sqlite:///path` names; four slashes, with which other programs write an absolute path, mean the same as three."""
+    return Path("/" + unquote(url.partition("://")[2]).lstrip("/"))
 
 
 def masked(url: str) -> str:

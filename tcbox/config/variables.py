@@ -12,14 +12,17 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from tcbox.config.faults import ConfigError, Fault
 from tcbox.config.nodes import Node
 
 PREFIX = "TCBOX_"
-OTHER = frozenset(("TCBOX_READY", "TCBOX_SCALE", "TCBOX_PROOF", "TCBOX_TEST_LARGE", "TCBOX_TASK_FOLDER"))
-"""Variables with this prefix that are no settings."""
+OTHER = frozenset(
+    f"{PREFIX}{name}" for name in ("READY", "TASK_FOLDER", "CONFIG", "HOME", "PACKAGE", "COMPOSE", "IMAGE", "PROOF", "SCALE", "TEST_CLUSTER", "TEST_LARGE")
+)
+"""Variables with this prefix that are no settings: of processes among each other, of the file for GitLab CI, and of tests."""
 
 
 def overrides(env: Mapping[str, str]) -> dict[str, Any]:
@@ -38,6 +41,25 @@ def overrides(env: Mapping[str, str]) -> dict[str, Any]:
 def unknown(env: Mapping[str, str]) -> list[str]:
     """Variables with the prefix that set nothing, a misspelt one perhaps."""
     return [name for name in sorted(env) if name.startswith(PREFIX) and name not in OTHER and path(name) is None]
+
+
+def told(env: Mapping[str, str]) -> list[str]:
+    """A sentence on each of these, with what was probably meant."""
+    from tcbox.config.guesses import meant
+    from tcbox.config.settings import Settings
+
+    found = unknown(env)
+    known = list(_names(Settings)) if found else []
+    hints = ((name, meant(name, known)) for name in found)
+    return [f"the variable {name} sets nothing{f': {hint}' if hint else ''} (docs/configuration.md has all keys)" for name, hint in hints]
+
+
+def _names(kind: type, above: str = PREFIX) -> Iterator[str]:
+    """The variables that set the keys of a section and of those below it."""
+    for item, hint in _hints(kind).items():
+        yield above + item.upper()
+        if dataclasses.is_dataclass(hint):
+            yield from _names(cast("type", hint), f"{above}{item.upper()}_")
 
 
 def path(name: str) -> tuple[str, ...] | None:
@@ -98,8 +120,10 @@ def _node(name: str, text: str, key: tuple[str, ...]) -> Node:
     if structured and text.lstrip()[:1] in ("[", "{"):
         try:
             return _tree(name, json.loads(text))
-        except ValueError:
-            return Node(text, text, name, literal=True)
+        except ValueError as error:
+            where = f"something else at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "something else"
+            hint = "quote names and texts with double quotes, and close all brackets"
+            raise ConfigError([Fault(key=".".join(key), expected="JSON, since it begins as that does", found=where, hint=hint, file=name)]) from error
     return _scalar(name, text) if origin is not tuple else Node([_scalar(name, text)] if text else [], None, name)
 
 

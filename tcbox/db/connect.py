@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from tcbox import errors
 from tcbox.clock import Clock
+from tcbox.config.values import sqlite_path
 from tcbox.db.interface import Database
 
 
@@ -30,7 +30,7 @@ def connect(url: str, *, clock: Clock, durable: bool = True) -> Database:
             return SqliteDatabase(None, clock)
         if not rest.startswith("/"):
             raise errors.TcboxError(f"the database {url!r} has no absolute path: write three slashes, like sqlite:///srv/tcbox/tcbox.db")
-        return SqliteDatabase(Path(unquote(rest)), clock, durable=durable)
+        return SqliteDatabase(sqlite_path(url), clock, durable=durable)
     if scheme in ("postgresql", "postgres") and urlsplit(url).path.strip("/"):
         return _postgres(url, clock)
     shown = urlsplit(url)._replace(netloc="…").geturl() if "@" in url else url
@@ -44,7 +44,6 @@ def _postgres(url: str, clock: Clock) -> Database:
         if error.name != "asyncpg":
             raise
         raise errors.TcboxError(
-            "the database is PostgreSQL, and its driver asyncpg is not installed: install tcbox with its extra "
-            "`postgres`, or leave `database` out of the configuration for SQLite"
+            "the database is PostgreSQL, and its driver asyncpg is not installed, which tcbox's extra `postgres` brings: pip install 'tcbox[postgres]'"
         ) from error
     return PostgresDatabase(url, clock)

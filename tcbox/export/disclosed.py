@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from tcbox import errors
 from tcbox.box import identity
 from tcbox.config.instance import Instance
@@ -58,8 +56,8 @@ class Source:
         if needs.ROOT_TOKEN in self.env:
             return self.env[needs.ROOT_TOKEN]
         try:
-            return str(msgspec.json.decode(self.instance.root_client.read_bytes())["accessToken"])
-        except (OSError, msgspec.DecodeError, KeyError):
+            return identity.root_token(self.instance.root_client)
+        except OSError:
             return self._lacks(f"{needs.ROOT_TOKEN}, the access token of the owner: set it, or name the data folder of the instance with --data")
 
     def file(self, path: str) -> str:
@@ -85,7 +83,9 @@ class Source:
                 f"{needs.INSTANCE_KEY}, from which all tokens derive: name the data folder of the instance with --data, or set it to 32 bytes in base64"
             )
             return b""
-        return base64.b64decode(given if given is not None else path.read_bytes())
+        if given is not None:
+            return identity.key_of(given.encode(), needs.INSTANCE_KEY, "set it to that of the instance that moves, or make one with: openssl rand -base64 32")
+        return identity.key_of(path.read_bytes(), str(path))
 
     def _lacks(self, what: str) -> str:
         self.missing.append(what)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from tcbox.config import Settings, describe
 from tcbox.export.tree import Tree
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -92,7 +94,7 @@ def _change(key: tuple[str, str], old: _Things, new: _Things) -> Change | None:
     if one == other:
         return Change("is set", f"{kind} {name}", tuple(_differences(before, after)))
     said = _settings_of(old, before), _settings_of(new, after)
-    why = [line for line in (*_differences(one, other), *_differences(*said)) if not line.startswith(_NOISE)]
+    why = [line for line in (*_differences(one, other), *_differences(*said, _defaults())) if not line.startswith(_NOISE)]
     plain = [line for line in why if not line.startswith(_FIRST)]  # what comes first changes with the rest
     return Change("rolls", f"{kind} {name}", tuple(plain or why))
 
@@ -108,15 +110,24 @@ def _settings_of(things: _Things, deployment: Any) -> dict[str, Any]:
     return {}
 
 
-def _differences(before: Any, after: Any) -> Iterator[str]:
+@functools.cache
+def _defaults() -> Mapping[str, Any]:
+    """What each setting is where nothing is said."""
+    return {key: value for key, value, _ in describe.in_force(Settings()) if value not in (None, "")}
+
+
+def _differences(before: Any, after: Any, defaults: Mapping[str, Any] | None = None) -> Iterator[str]:
     one, other = dict(_flat(before)), dict(_flat(after))
     for key in [*one, *(key for key in other if key not in one)]:
         if one.get(key) != other.get(key):
-            yield f"{key}: {_shown(one.get(key))} -> {_shown(other.get(key))}".removeprefix(": ")
+            shown = [_shown(side.get(key), (defaults or {}).get(key)) for side in (one, other)]
+            yield f"{key}: {shown[0]} -> {shown[1]}".removeprefix(": ")
 
 
-def _shown(value: Any) -> str:
-    return "none" if value is None else str(value)
+def _shown(value: Any, default: Any) -> str:
+    if value is None:
+        return "none" if default is None else f"{default} (default)"
+    return str(value)
 
 
 def _flat(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:

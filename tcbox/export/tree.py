@@ -29,8 +29,7 @@ def write(folder: Path, files: Tree) -> Written:
     Raises TcboxError, with nothing written, when a file would be lost that was not made here, or that is another target's.
     """
     before = read(folder)
-    if before and before.keys().isdisjoint(files):
-        raise errors.TcboxError(f"{folder} holds an export for another target, which would be lost: export to another folder with --out")
+    refuse_another(folder, before, files, "it would be lost: export to another folder with --out")
     foreign = [path for path in files if path not in before and (folder / path).exists()]
     if foreign:
         raise errors.TcboxError(f"{folder / foreign[0]} is not from an export, and would be lost: move it away, or export to another folder with --out")
@@ -51,6 +50,12 @@ def write(folder: Path, files: Tree) -> Written:
         removed=removed,
         same=tuple(sorted(path for path in files if before.get(path) == files[path])),
     )
+
+
+def refuse_another(folder: Path, before: Tree, files: Tree, remedy: str) -> None:
+    """Raise TcboxError when what a folder has of an earlier export is of another target."""
+    if before and before.keys().isdisjoint(files):
+        raise errors.TcboxError(f"{folder} holds an export for another target; {remedy}")
 
 
 def read(folder: Path) -> dict[str, str]:

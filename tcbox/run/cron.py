@@ -20,29 +20,53 @@ FILE = ".cron.yml"
 
 
 def job(root: Path, wanted: str) -> dict[str, Any]:
-    """The job of a name, or the only one there is.
+    """The job of a name, or the only one there is; where none is listed and none is named, one without arguments.
 
-    Raises WrongUsage when it must be said which.
+    Raises WrongUsage when it must be said which, CannotRun when the list has another form.
     """
     path = root / FILE
-    listed: list[dict[str, Any]] = []
-    if path.exists():
-        import yaml
-
-        try:
-            value = yaml.safe_load(path.read_text())
-            listed = [each for each in (value or {}).get("jobs", []) if isinstance(each, dict) and "name" in each]
-        except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
-            raise CannotRun(f"{path} cannot be read: {error}") from error
-    if not listed:
-        return {"name": wanted or "cron", "job": {}}
+    listed = _listed(path)
     names = [str(each["name"]) for each in listed]
+    if not listed and wanted:
+        lacks = "has no jobs" if path.exists() else "is not there"
+        raise WrongUsage(f"{path} {lacks}, so there is no job {wanted}: list it there, or leave out the name: --event cron")
+    if not listed:
+        return {"name": "cron", "job": {}}
     if not wanted and len(listed) > 1:
         raise WrongUsage(f"{path} has several jobs: say which, as in --event cron:{names[0]} (there are {', '.join(names)})")
     found = next((each for each in listed if not wanted or each["name"] == wanted), None)
     if found is None:
         raise WrongUsage(f"{path} has no job {wanted}: there are {', '.join(names)}")
     return found
+
+
+def _listed(path: Path) -> list[dict[str, Any]]:
+    """What the file lists; nothing when there is none."""
+    if not path.exists():
+        return []
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise CannotRun(f"{path} cannot be read: {error}") from error
+    jobs = value.get("jobs") if isinstance(value, dict) else value
+    if jobs is None:
+        return []
+    if not isinstance(jobs, list):
+        raise CannotRun(f"{path}: expected a list below the key jobs, as in: jobs: [{{name: nightly, job: {{}}}}]")
+    for index, each in enumerate(jobs):
+        if not (isinstance(each, dict) and isinstance(each.get("name"), str)):
+            raise CannotRun(f"{path}: jobs[{index}]: expected a mapping with a name, as in: name: nightly")
+        _check(f"{path}: job {each['name']}", each.get("job"))
+    return jobs
+
+
+def _check(where: str, does: Any) -> None:
+    if does is not None and not isinstance(does, dict):
+        raise CannotRun(f"{where}: expected a mapping at the key job, as in: job: {{target-tasks-method: nightly}}")
+    if does is not None and not isinstance(does.get("rebuild-kinds", []), list):
+        raise CannotRun(f"{where}: expected a list at job.rebuild-kinds, as in: rebuild-kinds: [docker-image]")
 
 
 def context(given: Mapping[str, Any], project: Project, commit: str, *, root_url: str, now: int) -> dict[str, Any]:

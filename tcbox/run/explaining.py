@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tcbox.run import kinds, plan, scopes
 from tcbox.run.kinds import Unserved
 from tcbox.run.plan import Plan
 from tcbox.run.screen import Screen
 from tcbox.scopes import ScopeSet
+
+if TYPE_CHECKING:
+    from tcbox.run.instance import Target
 
 HOOK = "the hook {} would be fired besides; it is not here"
 Reason = Callable[[Mapping[str, Any]], Unserved | None]
@@ -59,8 +63,23 @@ def explained(made: Plan, held: ScopeSet, unserved: Reason, screen: Screen, *, o
     return missing
 
 
-def refusal(made: Plan, missing: list[str], data: str) -> str:
-    """Why a plan cannot be created on an instance of somebody's, and what mends it."""
+def refusal(made: Plan, missing: list[str], target: Target, before: Mapping[str, Any] | None) -> str:
+    """Why a plan cannot be created on an instance of somebody's, and what mends it.
+
+    Args:
+        before: the role as it is there; None when it is not.
+    """
     listed = "\n".join(f"  {scope}" for scope in missing)
     whose = f"the role {made.role}" if made.role else "the repository's role"
-    return f"{whose} on the instance in {data} lacks scopes that the tasks need:\n{listed}\ngive it these, or run with --ephemeral, which makes the role"
+    lacks = f"{whose} on the instance at {target.root_url} lacks scopes that the tasks need:\n{listed}\n"
+    if made.role is None:
+        return f"{lacks}give it these at {target.root_url}/auth/roles, or run with --ephemeral, which makes the role"
+    import yaml
+
+    about = before or {"description": "What tcbox run needs for the tasks of this repository.", "scopes": []}
+    role = {"description": about["description"], "scopes": sorted({*about["scopes"], *missing})}
+    text = yaml.safe_dump({"version": 1, "roles": {made.role: role}}, sort_keys=False, width=1000)
+    return (
+        f"{lacks}run with --ephemeral, which makes the role on a throwaway instance; or give it these there, at {target.root_url}/auth/roles, or by "
+        f"saving what follows as role.yml, and: tcbox state import role.yml --data {shlex.quote(str(target.data))}\n{text.rstrip()}"
+    )

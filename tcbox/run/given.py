@@ -37,6 +37,8 @@ def secrets(pairs: Iterable[str]) -> dict[str, dict[str, Any]]:
                 raise WrongUsage(f"--secret {name}: cannot read {text[1:]}: {error}") from error
         elif not mark:
             text = _asked(name)
+        elif text.lstrip().startswith("{"):
+            _refuse_broken(name, text)
         found[name] = _value(text)
     return found
 
@@ -48,6 +50,14 @@ def _asked(name: str) -> str:
     if not sys.stdin.isatty():
         raise WrongUsage(f"--secret {name} has no value: write --secret {name}=VALUE, or {name}=@FILE, or set the variable {name}")
     return getpass.getpass(f"secret {name}: ")
+
+
+def _refuse_broken(name: str, text: str) -> None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        advice = f"mend it; or, if it is to be a text, put it into a file: --secret {name}=@FILE"
+        raise WrongUsage(f"--secret {name} begins as a JSON object does, and is none ({error}): {advice}") from error
 
 
 def _value(text: str) -> dict[str, Any]:

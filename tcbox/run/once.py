@@ -75,7 +75,7 @@ class Once:
 
     async def _create(self) -> None:
         caller = self._http if self._plan.scopes is None else self._http.limited(self._plan.scopes)
-        for entry in self._plan.entries:
+        for index, entry in enumerate(self._plan.entries):
             task = entry.task
             if self._served(entry.queue) and kinds.serving(task) in (kinds.DOCKER, kinds.HOST):
                 task, _ = self._hands.prepared(task)  # a worker of the instance knows the definition alone
@@ -84,7 +84,8 @@ class Once:
             except errors.ApiError as error:
                 if error.status >= 500:
                     raise
-                raise CannotRun(f"the queue does not take the task {entry.label}: {error}") from error
+                name = entry.label if entry.label != entry.task_id else f"tasks[{index}], which has no name"
+                raise CannotRun(f"the queue does not take the task {name}: {error}") from error
             self._created.append(entry.task_id)
 
     # -- running
@@ -164,8 +165,9 @@ class Once:
 
     def _sum_up(self) -> None:
         screen, nodes = self._screen, self.graph.nodes
+        several = sum(node.run >= 0 for node in nodes.values()) > 1
         for node in nodes.values():
-            if node.state in ("failed", "exception"):
+            if node.state in ("failed", "exception") and (several or not node.ends):  # the log of one alone stands right above
                 self._show_end(node)
         screen.say()
         for line in tree.lines({key: node for key, node in nodes.items() if node.state != LEFT_OUT}, _now(), screen.paint):

@@ -104,7 +104,14 @@ class Turn:
             return
         missing = scopes.lacking(made.entries, held)
         if missing:
-            raise CannotRun(explaining.refusal(made, missing, str(self._tools.target.data)))
+            raise CannotRun(explaining.refusal(made, missing, self._tools.target, await self._role(made.role) if made.role else None))
+
+    async def _role(self, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = await self.http.call("auth", "role", name)
+        except errors.ResourceNotFound:
+            return None
+        return found
 
     async def _grant(self, name: str, granted: tuple[str, ...]) -> None:
         """Make a role, or add to one that was made before, and say it; one that is there already is left as it is."""

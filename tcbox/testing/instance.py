@@ -19,6 +19,7 @@ from tcbox import credentials as creds
 from tcbox import errors, ids
 from tcbox.box import Box, seeding
 from tcbox.client.local import Local
+from tcbox.config.guesses import meant
 from tcbox.config.instance import Instance
 from tcbox.scopes import ScopeSet
 from tcbox.state.tokens import Tokens
@@ -30,6 +31,7 @@ QUEUE = "test/worker"
 """The task queue of tasks that say none; no worker inside serves it, so that the test can play the worker."""
 WORKER = {"workerGroup": "test", "workerId": "test"}
 _RESOLVED = ("completed", "failed", "exception")
+_STATES = ("unscheduled", "pending", "running", *_RESOLVED)
 _REPORTS = {"completed": "reportCompleted", "failed": "reportFailed", "exception": "reportException"}
 _FOREVER = 2**52
 _QUIET = 3  # looks in a row between which no statement ran, until nothing more is on its way
@@ -104,7 +106,7 @@ class Taskcluster:
     def __init__(self, box: Box, clock: clocks.VirtualClock, *, begun: int = 0) -> None:
         self.root_url = box.root_url
         self.data = box.folder.data
-        self.events = Events(lambda after: self._run(_events(box, after)), begun)
+        self.events = Events(lambda after: self._run(_events(box, after)), begun, _announced(box))
         self._box = box
         self._clock = clock
         own = box.root_client
@@ -220,8 +222,11 @@ class Taskcluster:
     def wait_for(self, task_id: str, *states: str, timeout: float = 30.0) -> dict[str, Any]:
         """Wait, in real time, until a task is in one of these states, or resolved when none is given; its status then.
 
-        Raises NotReached after so many seconds, or as soon as it is resolved otherwise.
+        Raises NotReached after so many seconds, or as soon as it is resolved otherwise; TcboxError at once for a state that there is not.
         """
+        if unknown := [state for state in states if state not in _STATES]:
+            hint = meant(unknown[0], _STATES)
+            raise errors.TcboxError(f"{unknown[0]!r} is no state of a task{f': {hint}' if hint else ''} (states are {', '.join(_STATES)})")
         wanted = states or _RESOLVED
         until = time.monotonic() + timeout
         while True:
@@ -297,6 +302,12 @@ async def _seeded(box: Box, source: str) -> dict[str, str]:
     if passed:
         raise errors.TcboxError(f"of {source} all is put in but:\n" + "\n".join(f"  {each}" for each in passed))
     return tokens.made
+
+
+def _announced(box: Box) -> frozenset[str]:
+    """The names of all events that its services may announce."""
+    declared = box.shared.exchanges.values() if box.shared is not None else ()
+    return frozenset(entry.exchange for exchanges in declared for entry in exchanges.entries.values())
 
 
 async def _events(box: Box, after: int) -> list[Any]:

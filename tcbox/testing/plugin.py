@@ -49,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def taskcluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taskcluster]:
     """A Taskcluster of this test's own: empty at its start, gone at its end, its clock the test's to move."""
     marker = request.node.get_closest_marker("taskcluster")
+    if marker is not None and marker.args:
+        given = ", ".join(map(repr, marker.args))
+        pytest.fail(f"the marker taskcluster takes its arguments by name, as in taskcluster(workers=['host']), and was given {given}", pytrace=False)
     options: dict[str, Any] = dict(marker.kwargs) if marker is not None else {}
     yield from _run(tmp_path_factory, options)
 

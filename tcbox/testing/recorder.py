@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from tcbox import errors
+from tcbox.config.guesses import meant
 
 Reader = Callable[[int], list[Any]]
 """Gives the events after an id."""
@@ -46,9 +49,11 @@ class Events:
     Args:
         read: gives the events after an id.
         after: the id of the last event that the test has nothing to do with.
+        known: the names of all events that the instance may announce.
     """
 
-    def __init__(self, read: Reader, after: int = 0) -> None:
+    def __init__(self, read: Reader, after: int = 0, known: Collection[str] = ()) -> None:
+        self._known = known
         self._read = read
         self._seen: list[Recorded] = []
         self._last = after
@@ -77,8 +82,11 @@ class Events:
     def wait(self, name: str, *, timeout: float = 10.0, **fields: Any) -> Recorded:
         """The first event of a name, and with these values, that is there or comes within so many seconds.
 
-        Raises NoSuchEvent, with the names of what came instead.
+        Raises NoSuchEvent, with the names of what came instead; TcboxError at once for a name that no event has.
         """
+        if self._known and name not in self._known:
+            hint = meant(name, sorted(self._known))
+            raise errors.TcboxError(f"no event is named {name!r}{f': {hint}' if hint else ''} (they are {', '.join(sorted(self._known))})")
         until = time.monotonic() + timeout
         while True:
             found = self.of(name, **fields)

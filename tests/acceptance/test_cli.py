@@ -244,6 +244,10 @@ def test_tasks(box):
     assert "public/x\t" in box.command("task", "artifacts", task, *data).stdout
     assert box.command("task", "artifacts", task, "public/x", *data).stdout == "123"
     assert "hello you" in box.command("task", "log", task, *data).stdout
+    as_json = box.command("task", "create", "--wait", "--json", *data, "--", "echo", "hi there")
+    assert json.loads(as_json.stdout)["status"]["state"] == "completed"
+    assert "hi there" in as_json.stderr
+    assert "leave out its name" in box.command("task", "artifacts", task, "public/x", "--json", *data, check=False).stderr
     assert json.loads(box.command("task", "status", task, "--json", *data).stdout)["status"]["state"] == "completed"
     missing = box.command("task", "artifacts", task, "public/y", *data, check=False)
     assert missing.returncode == 1

@@ -118,7 +118,13 @@ def test_the_command_follows_for_people_and_for_scripts(quiet_box):
     assert [re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} queue/task-defined +(\S+) .*\n", line)[1] for line in people] == [first, second]
     assert people[0].endswith("route.index.a.b\n") and "\x1b" not in people[0]
     assert [json.loads(line)["cc"] for line in scripts] == [["route.index.a.b"], ["route.index.c"]]
-    for words, said in ((("--binding", "queue/nothing"), "no exchange exchange/taskcluster-queue/v1/nothing"), (("--since", "99999999"), "begin with since=")):
+    refused = (
+        (("--binding", "queue/nothing"), "no exchange exchange/taskcluster-queue/v1/nothing: queue has queue/task-defined"),
+        (("--binding", "queue/task-complted"), "did you mean queue/task-completed?"),
+        (("--binding", "exchange/taskcluster-nobody/v1/x"), "no exchange exchange/taskcluster-nobody/v1/x"),
+        (("--since", "99999999"), "begin with since="),
+    )
+    for words, said in refused:
         done = quiet_box.command("events", "--data", data, *words, check=False)
         assert done.returncode == 1 and said in done.stderr
 

@@ -177,6 +177,9 @@ def test_refusals(runner, simple, tmp_path):
         assert why in runner.run(where, *words, code=code), words
     (folder / ".taskcluster.yml").write_text("version: 1\ntasks: [{$eval: nope}]\n")
     assert "unknown context value nope" in runner.run(folder, code=1)
+    (folder / ".taskcluster.yml").write_text("version: 1\ntasks: [{payload: {}}]\n")
+    assert "does not take the task tasks[0], which has no name" in runner.run(folder, code=1)
+    (folder / ".taskcluster.yml").unlink()
     git_less = tmp_path / "no-git"
     git_less.mkdir()
     (git_less / ".taskcluster.yml").write_text("version: 1\ntasks: []\n")
@@ -218,7 +221,18 @@ def test_instance_that_runs(runner, simple, make_box):
     assert "missing queue:create-task:lowest:proj-demo/linux" in runner.run(folder, "--dry-run", code=1)
     import taskcluster
 
+    assert f"{box.root_url}/auth/roles" in refused
+    mended = "version: 1" + refused.partition("version: 1")[2]
+    (runner.folder / "role.yml").write_text(mended)
+    assert f"tcbox state import role.yml --data {box.data}" in refused
+    box.command("state", "import", str(runner.folder / "role.yml"), "--data", str(box.data))
+    assert "missing" not in runner.run(folder, "--dry-run")
     auth = taskcluster.Auth(box.options)
+    auth.updateRole("repo:github.com/octo/demo:branch:main", {"description": "kept", "scopes": ["a:b"]})
+    again = runner.run(folder, code=1).partition("version: 1")[2]
+    assert "description: kept" in again
+    assert "- a:b" in again
+    auth.deleteRole("repo:github.com/octo/demo:branch:main")
     scopes = ["queue:create-task:lowest:proj-demo/linux", "queue:create-task:lowest:local/host", "queue:create-task:project:none"]
     auth.createRole("repo:github.com/octo/demo:branch:main", {"description": "", "scopes": scopes})
     for queue, worker in (("proj-demo/linux", "tcbox-run/host"), ("local/host", "local/host")):

@@ -167,5 +167,22 @@ def test_the_example_works_as_its_readme_says(tmp_path, arguments):
     assert "5 passed" in done.stdout
 
 
+def test_a_state_that_there_is_not(taskcluster):
+    """It is refused at once, rather than waited for, and so is an event of a name that none has."""
+    with pytest.raises(errors.TcboxError, match="'complete' is no state of a task: did you mean completed?"):
+        taskcluster.wait_for(taskcluster.create_task(), "complete")
+    with pytest.raises(errors.TcboxError, match="no event is named 'task-complted': did you mean task-completed?"):
+        taskcluster.events.wait("task-complted")
+
+
+def test_a_marker_takes_its_arguments_by_name(tmp_path):
+    """What is given to the marker by place is refused; it was taken no notice of."""
+    (tmp_path / "test_x.py").write_text('import pytest\n\n@pytest.mark.taskcluster(["host"])\ndef test_x(taskcluster):\n    pass\n')
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=clean_env(PYTHONPATH=str(ROOT)), timeout=120)
+    assert done.returncode == 1
+    assert "the marker taskcluster takes its arguments by name" in done.stdout
+
+
 def _open_files() -> int:
     return len(os.listdir("/proc/self/fd"))

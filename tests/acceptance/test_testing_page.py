@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,19 +59,40 @@ def environment(machine: Path, *, on_path: bool = True, **more: str) -> dict[str
     return {**{k: v for k, v in clean_env().items() if k in ("LANG", "SSL_CERT_FILE")}, **found, **more}
 
 
-def registry(machine: Path) -> dict[str, str]:
-    """What makes pip find a package `tcbox` without a registry: a wheel whose command runs the tree that is tested."""
-    folder = machine / "wheels"
-    folder.mkdir()
-    info = "tcbox-0.1.0.dist-info"
+BACKEND = """
+import os, zipfile
+INFO, START = {info!r}, {start!r}
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "tcbox-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
+        wheel.writestr("tcbox_stands_for_itself.py", START)
+        wheel.writestr(INFO + "/METADATA", "Metadata-Version: 2.1\\nName: tcbox\\nVersion: 0.1.0\\nProvides-Extra: docker\\n")
+        wheel.writestr(INFO + "/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(INFO + "/entry_points.txt", "[console_scripts]\\ntcbox = tcbox_stands_for_itself:main\\n")
+        wheel.writestr(INFO + "/RECORD", "")
+    return name
+"""
+
+
+def repository(machine: Path) -> dict[str, str]:
+    """A repository with the actions, whose package runs the tree that is tested; and what makes git find it at its URL, and pip no registry."""
+    folder = machine / "repository"
+    shutil.copytree(ROOT / "packaging" / "github-action", folder / "packaging" / "github-action")
     start = f"import os, sys\n\n\ndef main():\n    os.execv({str(machine / 'bin' / 'tcbox')!r}, ['tcbox', *sys.argv[1:]])\n"
-    with zipfile.ZipFile(folder / "tcbox-0.1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("tcbox_stands_for_itself.py", start)
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tcbox\nVersion: 0.1.0\nProvides-Extra: docker\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/entry_points.txt", "[console_scripts]\ntcbox = tcbox_stands_for_itself:main\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
+    (folder / "backend.py").write_text(BACKEND.format(info="tcbox-0.1.0.dist-info", start=start))
+    (folder / "pyproject.toml").write_text('[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "x"), ("tag", "v0.1.0")):
+        subprocess.run(["git", *who, *words], cwd=folder, check=True)
+    found = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{folder}.insteadOf", "GIT_CONFIG_VALUE_0": "https://git.example.com/tcbox.git"}
+    return {"PIP_NO_INDEX": "1", **found}
+
+
+def actions(machine: Path) -> dict[str, Path | None]:
+    """Those of `repository`."""
+    ours = machine / "repository" / "packaging" / "github-action"
+    return {**ACTIONS, "example/tcbox/packaging/github-action": ours, "example/tcbox/packaging/github-action/down": ours / "down"}
 
 
 def left(machine: Path) -> list[str]:
@@ -122,6 +143,25 @@ def test_shell(machine, containing, instances):
     assert left(machine) == []
 
 
+def test_the_installation_is_the_same_everywhere():
+    """Each page that installs tcbox does so from its repository, for there is no package of that name elsewhere, or from a checkout."""
+    said = "git+https://git.example.com/tcbox.git"
+    for path in (PAGE, "docs/examples/pytest/README.md", "packaging/gitlab-ci/tcbox.yml", "packaging/github-action/action.yml"):
+        text = (ROOT / path).read_text()
+        assert said in text, path
+        assert not re.search(r"pip install tcbox\b|tcbox==", text), path
+
+
+def test_the_example_where_it_lies(machine):
+    """The example's tests pass in its folder in the checkout, whose own settings for tests they do not take."""
+    folder = ROOT / "docs" / "examples" / "pytest"
+    env = environment(machine, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "configfile: pytest.ini" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["", "down"])
 def test_the_actions_are_valid(name):
     """GitHub's schema of actions accepts both."""
@@ -141,8 +181,8 @@ def test_github_actions(machine, fails):
     (machine / "workflow.yml").write_text("on: push\n" + pages.fence(PAGE, "yaml", "runs-on:"))
     check("vendor.github-workflows", machine / "workflow.yml")
     job = yaml.safe_load((machine / "workflow.yml").read_text())["jobs"]["test"]
-    env = environment(machine, on_path=False, USE_FAILS=fails, **registry(machine))
-    runner = workflows.GitHub(machine / "runner", machine / "project", ACTIONS, env)
+    env = environment(machine, on_path=False, USE_FAILS=fails, **repository(machine))
+    runner = workflows.GitHub(machine / "runner", machine / "project", actions(machine), env)
     status = runner.run(job)
     assert status == ("success" if fails == "0" else "failure"), runner.log
     assert len(seen(machine)) == 1
@@ -184,7 +224,7 @@ def test_gitlab(machine, fails):
     (project / ".gitlab-ci.yml").write_text(pipeline)
     for path in (project / ".gitlab-ci.yml", project / "ci" / "tcbox.yml"):
         check("vendor.gitlab-ci", path)
-    env = environment(machine, on_path=False, USE_FAILS=fails, CI_JOB_ID=f"test-{os.getpid()}-{fails}", **registry(machine))
+    env = environment(machine, on_path=False, USE_FAILS=fails, CI_JOB_ID=f"test-{os.getpid()}-{fails}", **repository(machine))
     code, said = workflows.gitlab(project, pipeline, "integration-tests", env)
     assert (code != 0) is (fails != "0"), said
     assert len(seen(machine)) == 1

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,29 @@ def test_tour(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout
     assert "tcbox is ready at http://localhost:" in said
-    assert "● queue      healthy" in said
+    assert re.search(r"● queue +healthy", said)
     assert "hello from " in said
     assert "three is completed" in said
+    assert "a run ended" in said, "the log that the tour shows has something in it"
     assert "stopped the instance at" in said
+
+
+def test_make_up_asks_for_the_default_folder(tmp_path):
+    """An instance of another folder that runs is not taken for that of `make up`: one is started."""
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    summed = subprocess.run("cksum <pyproject.toml", shell=True, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    (tmp_path / ".venv" / ".installed-for").write_text(f"docker {summed}")
+    shutil.copy(ROOT / "build" / "up.sh", tmp_path / "build" / "up.sh")
+    (programs / "python").write_text(f'#!/bin/sh\n[ "$1" = -m ] || exec {sys.executable} "$@"\n')
+    (programs / "tcbox").write_text('#!/bin/sh\necho "$@" >>asked\n[ "$1" = up ] || [ "$3" = "$RUNNING" ]\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    own = tmp_path / "share" / "tcbox" / "default"
+    for running, asked in ((tmp_path / "other", [f"status --data {own}", "up --detach"]), (own, [f"status --data {own}"])):
+        env = clean_env(HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "share"), PYTHONPATH=str(ROOT), RUNNING=str(running))
+        (tmp_path / "asked").unlink(missing_ok=True)
+        subprocess.run(["bash", tmp_path / "build" / "up.sh"], env=env, check=True, capture_output=True)
+        assert (tmp_path / "asked").read_text().splitlines() == asked

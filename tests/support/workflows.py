@@ -32,6 +32,7 @@ class GitHub:
         self._workspace = workspace
         self._actions = actions
         self._env = dict(env)
+        self._path = ""
         self._masks: list[str] = []
         self.log = ""
         self.status = "success"
@@ -60,7 +61,7 @@ class GitHub:
         script.write_text(self._value(step["run"], inputs, outputs))
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", script], cwd=self._workspace, capture_output=True, text=True, timeout=300,
-            env={**self._env, "RUNNER_TEMP": str(self._files / "temp"), **{f"GITHUB_{name}": str(path) for name, path in files.items()}, **env},
+            env={**self._env, "RUNNER_TEMP": str(self._files / "temp"), "GITHUB_ACTION_PATH": self._path, **{f"GITHUB_{name}": str(path) for name, path in files.items()}, **env},
         )  # fmt: skip
         self._read(done.stdout + done.stderr)
         if done.returncode:
@@ -82,9 +83,11 @@ class GitHub:
         inputs = {key: self._value(str(given.get(key, about.get("default", ""))), {}, outputs) for key, about in known.items()}
         assert action["runs"]["using"] == "composite"
         inner: dict[str, dict[str, str]] = {}
+        self._path = str(folder)
         for each in action["runs"]["steps"]:
             assert "run" not in each or "shell" in each, "a step of an action must name its shell"
             self._step(each, inputs, inner)
+        self._path = ""
         if "id" in step:
             outputs[step["id"]] = {key: self._value(about["value"], inputs, inner) for key, about in action.get("outputs", {}).items()}
 

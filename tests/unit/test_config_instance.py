@@ -1,5 +1,6 @@
 """An instance's data folder: who may read it, and whether somebody runs on it."""
 
+import json
 import os
 import stat
 import subprocess
@@ -88,10 +89,12 @@ def test_another_process_of_the_same_id_does_not_count(tmp_path, env):
     assert one.find_running() is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', '{"other": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\ufeff", '{"pid": 1}', '{"other": 1}', {"pid": "abc"}, {"pid": None}, {"port": "80"}])
 def test_a_damaged_note_counts_for_nothing(tmp_path, env, content):
-    """A note that was cut off, or comes from another version, keeps nobody from starting."""
+    """A note that was cut off, holds something else, or comes from another version, keeps nobody from starting."""
     one, _ = announce(tmp_path / "data", env)
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(one.state_file.read_text()), **content})
     one.state_file.write_text(content)
     assert one.find_running() is None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tcbox import config
+from tcbox.cli import main
 from tcbox.config import variables
 from tcbox.config.settings import Settings
 
@@ -67,10 +68,43 @@ def test_a_mistake_names_the_variable():
     assert "instance_key" in str(error.value) and "dGlueQ" not in str(error.value)
 
 
+def test_json_that_is_none():
+    """A variable that begins as JSON does, and is none, is told so."""
+    with pytest.raises(
+        config.ConfigError, match=r"TCBOX_SERVE_URLS: serve\.urls: expected JSON, since it begins as that does, found something else at column 2"
+    ):
+        load(TCBOX_SERVE_URLS="{bad")
+
+
+def test_a_reference_that_is_missing_is_one_mistake(tmp_path):
+    """Where one of two keys that go together has a mistake already, the other is not blamed for standing alone."""
+    path = tmp_path / "tcbox.yml"
+    path.write_text('blobs: {url: "s3://b", access_key_id: A, secret_access_key: "${env:NOT_THERE}"}\n')
+    with pytest.raises(config.ConfigError) as error:
+        load(path)
+    assert [fault.key for fault in error.value.faults] == ["blobs.secret_access_key"]
+
+
 def test_what_sets_nothing_is_known():
     """Misspelt variables are found; those of other uses, and other programs', are left alone."""
     env = {"TCBOX_PROT": "1", "TCBOX_SERVICES_QUEUE": "{}", "TCBOX_READY": "3:4", "PATH": "/bin", "TCBOX_PORT": "1", "TCBOX_SERVICES_NONE_X": ""}
     assert variables.unknown(env) == ["TCBOX_PROT", "TCBOX_SERVICES_NONE_X"]
+    assert variables.told(env)[0] == "the variable TCBOX_PROT sets nothing: did you mean TCBOX_PORT? (docs/configuration.md has all keys)"
+    near = variables.told({"TCBOX_SERVICES_QUEUE_CLAIMTIMEOUT": "1"})[0]
+    assert "did you mean TCBOX_SERVICES_QUEUE_CLAIM_TIMEOUT?" in near
+
+
+def test_what_sets_nothing_is_told(monkeypatch, capsys, tmp_path):
+    """A misspelt variable is told by all commands that read the configuration, and keeps none from working."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("TCBOX_PROT", "1")
+    (tmp_path / "file").write_text("")
+    for words in (["config", "check"], ["doctor"], ["up", "--data", "file"]):
+        with pytest.raises(SystemExit):
+            main.main(words)
+        out, err = capsys.readouterr()
+        assert "the variable TCBOX_PROT sets nothing: did you mean TCBOX_PORT?" in out + err, words
 
 
 def test_every_setting_can_be_given():

@@ -66,8 +66,9 @@ def test_faults_are_told_at_once(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_would_roll(run):
-    """With --diff nothing is written; the exit code tells whether anything would change."""
+def test_what_would_roll(run, tmp_path):
+    """With --diff nothing is written; the exit code tells whether anything would change, or that there is nothing to compare with."""
+    (tmp_path / "empty").mkdir()
     run("--out", "out")
     assert run("--diff", "out")[:2] == (0, "out is as the configuration says: nothing would change\n")
     code, out, _ = run("--diff", "out", document=export.changed(services__queue__claim_timeout=600))
@@ -76,6 +77,8 @@ def test_what_would_roll(run):
     told = json.loads(run("--diff", "out", "--json", document=export.changed(services__queue__claim_timeout=600))[1])
     assert {each["does"] for each in told} == {"rolls"}
     assert run("--diff", "nowhere")[0] == 1
+    assert "out holds an export for another target" in run("--diff", "out", "--target", "helm-values", document=LOCAL)[2]
+    assert "empty holds no export" in run("--diff", "empty")[2]
 
 
 def test_service_monitors_on_request(run, tmp_path):

@@ -224,6 +224,8 @@ def test_why_it_rolls(tmp_path):
     after = export.tree(tmp_path, export.changed(services__secrets__version="1.2.1", services__queue__claim_timeout=600))
     told = {change.what: change for change in rolls.changes(before, after)}
     assert told["Deployment tcbox-queue"].why == ("services.queue.claim_timeout: 900 -> 600",)
+    back = rolls.changes(before, export.tree(tmp_path, export.changed(services__queue__claim_timeout=...)))
+    assert back[0].why == ("services.queue.claim_timeout: 900 -> 1200 (default)",)
     assert told["Deployment tcbox-secrets"].why == ("spec.containers.tcbox.image: registry.example.com/tcbox:1.2.0 -> registry.example.com/tcbox:1.2.1",)
     (run,) = [change for change in told.values() if change.does == "runs"]
     assert run.what.startswith("Job tcbox-secrets-migrate-")
@@ -240,7 +242,7 @@ def test_why_it_rolls(tmp_path):
 )
 def test_the_pages_show_what_is_said(tmp_path, page, change):
     """The examples are what the command says, and what version control shows, marks of contents aside."""
-    before, after = export.tree(tmp_path), export.tree(tmp_path, export.changed(**change))
+    before, after = (export.tree(tmp_path, export.changed(**{"services__queue__claim_timeout": ..., **each})) for each in ({}, change))
     text = (Path(__file__).resolve().parents[2] / page).read_text()
     said, shown = "\n".join(map(str, rolls.changes(before, after))), text.partition("$ tcbox export --diff deploy\n")[2].partition("```")[0].strip()
     assert re.sub(r"-[0-9a-f]{10}\b", "", said) == re.sub(r"-[0-9a-f]{10}\b", "", shown)

@@ -6,7 +6,7 @@ import pytest
 
 from tcbox.api.schemas import SchemaSet
 from tcbox.run import cron, event
-from tcbox.run.faults import WrongUsage
+from tcbox.run.faults import CannotRun, WrongUsage
 from tcbox.run.leading import Lead
 from tcbox.run.project import ZEROS, Project, login, names
 from tests.support.projects import PROJECTS
@@ -164,7 +164,9 @@ def test_login():
 
 def test_cron_jobs(project):
     """A job is found by its name, or alone; what the template sees of it is what build-decision gives."""
-    assert cron.job(project.root, "nightly") == {"name": "nightly", "job": {}}
+    assert cron.job(project.root, "") == {"name": "cron", "job": {}}
+    with pytest.raises(WrongUsage, match=r"\.cron\.yml is not there, so there is no job nightly"):
+        cron.job(project.root, "nightly")
     text = "jobs:\n- {name: nightly, job: {target-tasks-method: all of it, treeherder-symbol: N, rebuild-kinds: [a]}}\n"
     (project.root / cron.FILE).write_text(text)
     found = cron.job(project.root, "")
@@ -181,3 +183,32 @@ def test_cron_jobs(project):
     with pytest.raises(WrongUsage, match="no job daily"):
         cron.job(project.root, "daily")
     assert cron.role("weekly", project) == "repo:github.com/octo/demo:cron:weekly"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("jobs: 3", "expected a list below the key jobs"),
+        ("[1]", r"jobs\[0\]: expected a mapping with a name"),
+        ("text", "expected a list below the key jobs"),
+        ("jobs: [{name: a, job: {}}, {job: {}}]", r"jobs\[1\]: expected a mapping with a name"),
+        ("jobs: [{name: a, job: text}]", "job a: expected a mapping at the key job"),
+        ("jobs: [{name: a, job: {rebuild-kinds: 1}}]", r"expected a list at job\.rebuild-kinds"),
+        ("jobs: [", "cannot be read"),
+        ("\udcff", "cannot be read"),
+    ],
+)
+def test_a_list_of_cron_jobs_of_another_form(project, text, expected):
+    """It is refused, with the place and an example."""
+    (project.root / cron.FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CannotRun, match=expected):
+        cron.job(project.root, "")
+
+
+@pytest.mark.parametrize("text", ["", "jobs:", "jobs: []"])
+def test_an_empty_list_of_cron_jobs(project, text):
+    """It is as none: a job without a name is made up, one with a name is not there."""
+    (project.root / cron.FILE).write_text(text)
+    assert cron.job(project.root, "") == {"name": "cron", "job": {}}
+    with pytest.raises(WrongUsage, match="has no jobs, so there is no job nightly"):
+        cron.job(project.root, "nightly")

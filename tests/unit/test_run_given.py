@@ -31,3 +31,11 @@ def test_variables(monkeypatch, tmp_path):
     path.write_text("A=1\n-x\n")
     with pytest.raises(WrongUsage, match="line 2"):
         given.variables(path)
+
+
+def test_broken_json_is_no_secret(tmp_path):
+    """A value that begins as a JSON object does, and is none, is refused; a file may hold such a text."""
+    with pytest.raises(WrongUsage, match="--secret x begins as a JSON object does, and is none"):
+        given.secrets(['x={"a":'])
+    (tmp_path / "text").write_text('{"a":')
+    assert given.secrets([f"x=@{tmp_path}/text"]) == {"x": {"value": '{"a":'}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import socket
 import sqlite3
 import time
@@ -9,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from tcbox.cli.checkup.finding import Finding, Patient, ok, wrong
+from tcbox.config.values import sqlite_path
 
 if TYPE_CHECKING:
     from tcbox.db.migrations import Applied
@@ -26,14 +29,21 @@ def database(patient: Patient) -> Iterator[Finding]:
     if chosen.startswith("postgres"):
         yield from _server(chosen)
         return
-    path = Path(unquote(chosen.partition("://")[2])) if chosen else patient.folder.database
+    path = sqlite_path(chosen) if chosen else patient.folder.database
     if not path.exists():
         if chosen or any(patient.folder.keys.glob("*.key")):
             yield wrong("database", f"{path} is not there, though an instance has run here: restore it from a backup; the next start makes an empty one")
         else:
             yield ok("database", "none yet")
         return
+    yield from _writable(path)
     yield from _file(path, patient)
+
+
+def _writable(path: Path) -> Iterator[Finding]:
+    for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm"), Path(f"{path}.lock")):
+        if each.exists() and not os.access(each, os.W_OK):
+            yield wrong("database", f"{each} cannot be written to: an instance does not start on it", f"chmod u+w {each}", functools.partial(each.chmod, 0o600))
 
 
 def _server(url: str) -> Iterator[Finding]:
@@ -50,7 +60,7 @@ def _server(url: str) -> Iterator[Finding]:
 
 def open_readonly(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing."""
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
 def _file(path: Path, patient: Patient) -> Iterator[Finding]:

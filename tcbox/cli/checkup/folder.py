@@ -42,6 +42,11 @@ def _rights(data: Path) -> Iterator[Finding]:
         yield wrong("data", f"{data} is open to other users of this machine (mode {stat.S_IMODE(found.st_mode):04o})", f"chmod 700 {data}", _chmod(data, 0o700))
     else:
         yield ok("data", str(data))
+    for folder in (data / name for name in ("keys", "run", "logs")):
+        if folder.exists() and not folder.is_dir():
+            yield wrong("data", f"{folder} is a file where a folder belongs: move it away", f"mv {folder} {folder}.aside")
+        elif folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            yield wrong("data", f"{folder} cannot be written to", f"chmod u+rwx {folder}", _chmod(folder, 0o700))
     for path in _private(data):
         mode = path.stat().st_mode
         if mode & 0o077:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from tcbox import errors
+from tcbox.box import identity
 from tcbox.cli.checkup.database import open_readonly
 from tcbox.cli.checkup.finding import Finding, Patient, ok, wrong
 from tcbox.credentials import sealed
 
-_BACKUP = "restore it from the backup of the data folder"
 _SEALED = (
     ("auth_clients", "client_id", "token", "auth/clients/", "client_id NOT LIKE 'static/%'"),
     ("secrets_secrets", "name", "sealed", "secrets/", "true"),
@@ -40,31 +38,25 @@ def keys(patient: Patient) -> Iterator[Finding]:
 
 def _instance(path: Path) -> Iterator[Finding]:
     if not path.exists():
-        yield wrong("keys", f"{path} is not there: {_BACKUP}; with a new one, signed URLs of before are refused")
+        yield wrong("keys", f"{path} is not there: {identity.KEY_BACKUP}; with a new one, signed URLs of before are refused")
         return
     try:
-        good = len(base64.b64decode(path.read_bytes(), validate=True)) == 32
+        identity.key_of(path.read_bytes(), str(path))
     except OSError as error:
         yield wrong("keys", f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
-        return
-    except binascii.Error:
-        good = False
-    if not good:
-        yield wrong("keys", f"{path} is no key: {_BACKUP}")
+    except errors.TcboxError as error:
+        yield wrong("keys", str(error))
 
 
 def _root_client(path: Path) -> Iterator[Finding]:
     if not path.exists():
         return  # the next start makes another, and nothing depends on the old one
     try:
-        stored = json.loads(path.read_text())
-        if not (isinstance(stored["clientId"], str) and isinstance(stored["accessToken"], str)):
-            raise TypeError
+        identity.root_token(path)
     except OSError as error:
         yield wrong("keys", f"{path} cannot be read: {error.strerror}", f"chmod 600 {path}")
-    except (ValueError, KeyError, TypeError):
-        message = f"{path} does not hold the owner's client id and access token: without the file, the next start makes new ones"
-        yield wrong("keys", message, f"rm {path}", path.unlink)
+    except errors.TcboxError as error:
+        yield wrong("keys", str(error), f"rm {path}", path.unlink)
 
 
 def _sealer(patient: Patient) -> sealed.Sealer | None:
@@ -83,7 +75,9 @@ def _opens(database: Path, sealer: sealed.Sealer | None, path: Path) -> Iterator
         return  # the database's own check says what is wrong with it
     if sealer is None:
         if samples:
-            yield wrong("keys", f"{path} is not there, and {database} has values that were sealed with it: {_BACKUP}, before the next start makes a new one")
+            yield wrong(
+                "keys", f"{path} is not there, and {database} has values that were sealed with it: {identity.KEY_BACKUP}, before the next start makes a new one"
+            )
         return
     faults = [str(fault) for context, value in samples if (fault := _fault(sealer, value, context))]
     for each in faults:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from tcbox import errors
+from tcbox.config.values import sqlite_path
 
 Row = tuple[Any, ...]
 Key = tuple[Any, ...]
@@ -88,11 +87,13 @@ async def open_end(url: str, *, write: bool) -> End:
     if scheme == "sqlite" and rest.startswith("/"):
         from tcbox.db.copy.sqlite_end import SqliteEnd
 
-        return SqliteEnd(Path(unquote(rest)), write=write)
+        return SqliteEnd(sqlite_path(url), write=write)
     if scheme in ("postgresql", "postgres"):
         try:
             from tcbox.db.copy.postgres_end import PostgresEnd
         except ModuleNotFoundError as error:
-            raise errors.TcboxError("PostgreSQL's driver is not installed: pip install 'tcbox[postgres]'") from error
+            raise errors.TcboxError(
+                "PostgreSQL's driver asyncpg is not installed, which tcbox's extra `postgres` brings: pip install 'tcbox[postgres]'"
+            ) from error
         return await PostgresEnd.open(url)
     raise errors.TcboxError(f"{scheme or url!r} is no database that can be copied: give postgresql://user:password@host/name, or an instance's data folder")

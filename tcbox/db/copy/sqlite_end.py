@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from tcbox import errors
 from tcbox.db.copy.ends import LEDGER_TABLE, Key, Row, Table
@@ -31,13 +30,14 @@ class SqliteEnd:
         self._locked = True
         self._held = ""
         try:
-            self._lock.acquire()
+            if write or self._lock.path.exists():  # what is read, and no tcbox has ever had open, is left without one
+                self._lock.acquire()
         except DataFolderLocked as error:
             self._locked = False
             self._held = str(error)
             if write:
                 raise
-        self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}", uri=True, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={'rw' if write else 'ro'}", uri=True, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA busy_timeout = 30000")
         self._guard = asyncio.Lock()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -151,6 +152,7 @@ class SqliteDatabase:
             self._points, self._writer = Runner(connection, self.stats, self._place), writer
             return
         _make_folder(self.path.parent)
+        _refuse_read_only(self.path)
         self._lock.acquire()
         stack.callback(self._lock.release)
         log = readers = None
@@ -193,6 +195,11 @@ class SqliteDatabase:
                 "its folder may be written to, and that the file is tcbox's"
             ) from error
         return connection
+
+
+def _refuse_read_only(path: Path) -> None:
+    if path.exists() and not os.access(path, os.W_OK):
+        raise DatabaseError(f"the database {path} may only be read: make it yours, or let yourself write to it (chmod u+w {path})")
 
 
 def _make_folder(folder: Path) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
 
+from tcbox import errors
 from tcbox.db.errors import DataFolderLocked
+
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 class FileLock:
@@ -20,9 +24,18 @@ class FileLock:
     def acquire(self) -> None:
         """Take the lock and write this process's id into its file.
 
-        Raises DataFolderLocked when another has it.
+        Raises DataFolderLocked when another has it, TcboxError when the folder is not there or may not be written to.
         """
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in _CLOSED:
+                raise
+            database = self.path.with_suffix("")
+            raise errors.TcboxError(
+                f"the database {database} cannot be used, for {self.path.name} cannot be written beside it: {error.strerror}; "
+                "give the path of a database in a folder that you may write to"
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
