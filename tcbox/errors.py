@@ -17,6 +17,10 @@ class TcboxError(Exception):
     """Something that a person can mend; the message says what is wrong, where, and what to do."""
 
 
+class WrongUsage(TcboxError):
+    """Asked for in a way that cannot be meant; the command exits with 2."""
+
+
 class ApiError(TcboxError):
     """An error that is answered over HTTP with `code`, `message` and `requestInfo`."""
 

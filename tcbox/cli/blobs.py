@@ -56,7 +56,7 @@ async def _copy(args: argparse.Namespace) -> int:
     from tcbox.blobs import copy
 
     if args.delete and args.compare:
-        raise errors.TcboxError("--delete goes without --compare, which writes nothing")
+        raise errors.WrongUsage("--delete goes without --compare, which writes nothing")
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2 * args.at_once + 2, "copying"))
     clock = clocks.SystemClock()
     source, target = (copy.find(where, clock=clock, env=os.environ) for where in (args.source, args.target))

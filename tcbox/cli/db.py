@@ -66,7 +66,7 @@ async def _copy(args: argparse.Namespace) -> int:
 
     source_url, target_url = _url(args.source, source=True), _url(args.target)
     if source_url == target_url:
-        raise errors.TcboxError("--from and --to are the same database")
+        raise errors.WrongUsage("--from and --to are the same database")
     if not args.compare:
         await _prepare(target_url)
     began = time.monotonic()

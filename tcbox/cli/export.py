@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_idle(args: argparse.Namespace) -> None:
-    """Raise TcboxError for an option that what is asked for makes nothing of."""
+    """Raise WrongUsage for an option that what is asked for makes nothing of."""
     idle = (
         (args.service_monitors and args.target != "k8s", "--service-monitors goes with --target k8s"),
         (args.json and args.diff is None, "--json goes with --diff"),
@@ -68,7 +68,7 @@ def _refuse_idle(args: argparse.Namespace) -> None:
     )
     for given, why in idle:
         if given:
-            raise errors.TcboxError(f"{why}; leave it out")
+            raise errors.WrongUsage(f"{why}; leave it out")
 
 
 def _write(args: argparse.Namespace, plan: Plan) -> int:

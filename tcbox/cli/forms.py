@@ -12,7 +12,7 @@ Name = Annotated[str, Form(r"[a-zA-Z0-9_-]{1,38}", "at most 38 letters, digits, 
 
 
 def check(where: str, value: Any, kind: Any, *, secret: bool = False) -> None:
-    """Raise TcboxError unless a value has the form of a kind.
+    """Raise WrongUsage unless a value has the form of a kind.
 
     Args:
         where: the flag or variable that gave it.
@@ -22,4 +22,4 @@ def check(where: str, value: Any, kind: Any, *, secret: bool = False) -> None:
     form = next(each for each in get_args(kind)[1:] if isinstance(each, Form | Range))
     if not form.fits(value):
         words = f"a number {form}" if isinstance(form, Range) else str(form)
-        raise errors.TcboxError(f"{where}: expected {words}, found {'something else' if secret else repr(value)}")
+        raise errors.WrongUsage(f"{where}: expected {words}, found {'something else' if secret else repr(value)}")

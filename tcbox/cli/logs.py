@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the newest lines, and those that follow."""
     if args.lines < 0:
-        raise errors.TcboxError(f"--lines {args.lines}: give how many of the newest lines to show, 0 or more")
+        raise errors.WrongUsage(f"--lines {args.lines}: give how many of the newest lines to show, 0 or more")
     folder = args.data or _folder()
     instances.Instance(folder).refuse_if_hidden()
     path = instances.Instance(folder).log_file

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = importlib.import_module(f"tcbox.cli.{args.command}").run(args)
     except errors.TcboxError as error:
         print(f"tcbox {args.command}: {error}", file=sys.stderr)
-        code = 1
+        code = 2 if isinstance(error, errors.WrongUsage) else 1
     except BrokenPipeError:
         sys.stderr.close()
         code = 0

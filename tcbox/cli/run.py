@@ -48,17 +48,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; exit 0 when all is green, 1 when not, 2 for wrong usage."""
     from tcbox.run import screen as screens
-    from tcbox.run.faults import WrongUsage
 
-    try:
-        wishes = _wishes(args)
-        from tcbox.run import given
+    wishes = _wishes(args)
+    from tcbox.run import given
 
-        screen = screens.of(given.hidden(wishes.secrets))
-        return _run(wishes, _existing(args), screen)
-    except WrongUsage as error:
-        print(f"tcbox run: {error}", file=sys.stderr)
-        return 2
+    screen = screens.of(given.hidden(wishes.secrets))
+    return _run(wishes, _existing(args), screen)
 
 
 def _wishes(args: argparse.Namespace) -> Wishes:

@@ -227,9 +227,9 @@ def _target(args: argparse.Namespace) -> Side:
         found = connect.running(args.data)
         return Side(found.root_url, Credentials(found.client_id, found.access_token), found.data)
     if args.data is not None:
-        raise errors.TcboxError("--into and --data both name the target: leave out one of them")
+        raise errors.WrongUsage("--into and --data both name the target: leave out one of them")
     if not sources.is_url(args.into):
-        raise errors.TcboxError(f"--into {args.into} is no root URL: give one such as https://tc.example.com, or a data folder with --data")
+        raise errors.WrongUsage(f"--into {args.into} is no root URL: give one such as https://tc.example.com, or a data folder with --data")
     return _side(args.into)
 
 
@@ -254,7 +254,7 @@ async def _read(side: Side, args: argparse.Namespace, *, plainly: bool) -> Colle
 def _renamed(given: Sequence[str]) -> dict[str, str]:
     for pair in given:
         if not all(pair.partition("=")):
-            raise errors.TcboxError(f"--provider {pair}: expected two providers with = between them, such as aws-main=aws-staging")
+            raise errors.WrongUsage(f"--provider {pair}: expected two providers with = between them, such as aws-main=aws-staging")
     return {pair.partition("=")[0]: pair.partition("=")[2] for pair in given}
 
 

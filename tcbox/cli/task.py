@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Run one action."""
     action: Callable[[argparse.Namespace, connect.Connection], Any] = globals()[f"_{args.action}"]
     if args.action != "create" and not ids.is_slugid(args.taskId):
-        raise errors.TcboxError(f"{args.taskId!r} is no task id: one has 22 characters, such as {ids.slugid()}, as 'tcbox task create' prints it")
+        raise errors.WrongUsage(f"{args.taskId!r} is no task id: one has 22 characters, such as {ids.slugid()}, as 'tcbox task create' prints it")
 
     async def go() -> int:
         import aiohttp
@@ -71,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _definition(args: argparse.Namespace) -> dict[str, Any]:
     if args.file is not None and args.words:
-        raise errors.TcboxError("give a file or a command, not both")
+        raise errors.WrongUsage("give a file or a command, not both")
     if args.file is None and not args.words:
-        raise errors.TcboxError("nothing to run: give a command after --, as in: tcbox task create -- echo hello; or a definition with --file")
+        raise errors.WrongUsage("nothing to run: give a command after --, as in: tcbox task create -- echo hello; or a definition with --file")
     for flag, given in (("--image", args.image), ("--env", args.env), ("--artifact", args.artifact)):
         if args.file is not None and given:
-            raise errors.TcboxError(f"{flag} goes with a command, and --file has a whole definition: write it into the payload there")
+            raise errors.WrongUsage(f"{flag} goes with a command, and --file has a whole definition: write it into the payload there")
     now = clocks.SystemClock().now()
     task = _read(args.file) if args.file is not None else _of_command(args)
     task.setdefault("created", clocks.to_wire(now))
@@ -133,7 +133,7 @@ def _of_command(args: argparse.Namespace) -> dict[str, Any]:
 def _pairs(flag: str, given: list[str]) -> list[tuple[str, str]]:
     for pair in given:
         if not pair.partition("=")[0] or "=" not in pair:
-            raise errors.TcboxError(f"{flag} {pair}: expected a name and a value with = between them")
+            raise errors.WrongUsage(f"{flag} {pair}: expected a name and a value with = between them")
     return [(pair.partition("=")[0], pair.partition("=")[2]) for pair in given]
 
 
@@ -208,7 +208,7 @@ async def _log(args: argparse.Namespace, connection: connect.Connection, out: IO
 
 async def _artifacts(args: argparse.Namespace, connection: connect.Connection) -> int:
     if args.name and args.json:
-        raise errors.TcboxError("--json is for the list of artifacts: leave it out to have the content of one, or leave out its name")
+        raise errors.WrongUsage("--json is for the list of artifacts: leave it out to have the content of one, or leave out its name")
     if args.name:
         runs = (await connection.call("queue", "status", args.taskId))["status"]["runs"]
         if not runs or not await connection.artifact(args.taskId, str(runs[-1]["runId"]), args.name, sys.stdout.buffer):

@@ -24,9 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Open them, or print the link where no browser can be opened."""
     if args.config is not None and not args.cluster:
-        raise errors.TcboxError("--config goes with --cluster: the pages of an instance are found by its data folder, with --data; leave it out")
+        raise errors.WrongUsage("--config goes with --cluster: the pages of an instance are found by its data folder, with --data; leave it out")
     if args.cluster and args.data is not None:
-        raise errors.TcboxError("--cluster goes without --data: the link is made in the database that the configuration names; leave one of them out")
+        raise errors.WrongUsage("--cluster goes without --data: the link is made in the database that the configuration names; leave one of them out")
     if args.cluster:
         print(_in_database(args.config))
         return 0

@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
     told = os.environ.pop(_READY, "").split(":")
     began = float(told[1]) if len(told) > 1 else _process_start()
     if args.virtual_time and not args.ephemeral:
-        raise errors.TcboxError("--virtual-time goes with --ephemeral: a clock that was moved would confuse a lasting instance")
+        raise errors.WrongUsage("--virtual-time goes with --ephemeral: a clock that was moved would confuse a lasting instance")
     if args.while_stdin and args.detach:
-        raise errors.TcboxError("--while-stdin goes without --detach: an instance in the background has no standard input")
+        raise errors.WrongUsage("--while-stdin goes without --detach: an instance in the background has no standard input")
     if args.ephemeral and args.data is not None:
-        raise errors.TcboxError("--ephemeral uses a folder of its own: leave out --data, or leave out --ephemeral to keep the state")
+        raise errors.WrongUsage("--ephemeral uses a folder of its own: leave out --data, or leave out --ephemeral to keep the state")
     overrides = {"host": args.host, "port": 0 if args.ephemeral and args.port is None else args.port, "data": args.data, "seed": args.seed}
     settings = config.load(chosen(args.config), overrides, os.environ)
     if len(told) == 1:  # what begins anew has said so

@@ -84,17 +84,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_others(args: argparse.Namespace) -> None:
-    """Raise TcboxError for an option that the worker's kind makes nothing of."""
+    """Raise WrongUsage for an option that the worker's kind makes nothing of."""
     for name, kinds in _OF_KINDS.items():
         if args.kind not in kinds and getattr(args, name) != args.defaults[name]:
             goes = " or ".join(f"--kind {kind}" for kind in kinds)
-            raise errors.TcboxError(f"--{name.replace('_', '-')} goes with {goes}: a {args.kind} worker makes nothing of it; leave it out")
+            raise errors.WrongUsage(f"--{name.replace('_', '-')} goes with {goes}: a {args.kind} worker makes nothing of it; leave it out")
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise TcboxError for what no instance would take."""
+    """Raise WrongUsage for what no instance would take."""
     if args.capacity < 1:
-        raise errors.TcboxError("--capacity is how many tasks run at once: give 1 or more")
+        raise errors.WrongUsage("--capacity is how many tasks run at once: give 1 or more")
     given: list[tuple[str, Any, Any]] = [
         ("--queue", args.queue, values.TaskQueue), ("--worker-group", args.worker_group, forms.Name), ("--worker-id", args.worker_id, forms.Name),
         *(("--serve", each, values.TaskQueues) for each in args.serve), *(("--trusted-key", each, values.PublicKey) for each in args.trusted_key),

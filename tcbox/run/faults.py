@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tcbox import errors
+from tcbox.errors import WrongUsage
 
-
-class WrongUsage(errors.TcboxError):
-    """Asked for in a way that cannot be meant; the command exits with 2."""
+__all__ = ["CannotRun", "WrongUsage"]
 
 
 class CannotRun(errors.TcboxError):

@@ -81,7 +81,7 @@ def test_two_instances_side_by_side(make_box):
 
 
 def test_refusals(quiet_box, place, tmp_path):
-    """What cannot be done is refused with the reason and what to do, and a code that is not 0."""
+    """What cannot be done is refused with the reason and what to do, and the code 1; what cannot be meant with 2."""
     data = ("--data", str(quiet_box.data))
     taken = str(quiet_box.port)
     refusals = [
@@ -103,8 +103,14 @@ def test_refusals(quiet_box, place, tmp_path):
         (("task", "create", "--file", "missing.json", *data), "cannot read missing.json", ""),
         (("worker", "run", "--kind", "host"), "a worker needs an instance and credentials", "TASKCLUSTER_ROOT_URL"),
     ]
+    usage = [
+        words for words, why, _ in refusals
+        if "--virtual-time" in words or "--ephemeral" in words or why in ("'short' is no task id", "nothing to run", "--env X: expected a name and a value")
+    ]  # fmt: skip
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for (words, why, what), said in zip(refusals, pool.map(lambda each: tcbox(place, *each[0], code=1, cwd=tmp_path), refusals), strict=True):
+        for (words, why, what), said in zip(
+            refusals, pool.map(lambda each: tcbox(place, *each[0], code=2 if each[0] in usage else 1, cwd=tmp_path), refusals), strict=True
+        ):
             assert said.startswith(f"tcbox {words[0]}: "), said
             assert why in said
             assert what in said

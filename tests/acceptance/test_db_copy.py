@@ -77,6 +77,9 @@ def test_an_instance_moves_to_postgresql_and_back(tmp_path, url):
         taskcluster.Queue(box.options).createTask(after, task("proj/ci"))
         refused = box.command("db", "copy", "--from", str(box.data), "--to", url, check=False)
         assert refused.returncode == 1
+        assert "has its database elsewhere (PostgreSQL at" in refused.stderr
+        refused = box.command("db", "copy", "--from", f"sqlite://{box.data}/tcbox.db", "--to", url, check=False)
+        assert refused.returncode == 1
         assert "is in use by an instance of tcbox" in refused.stderr
     finally:
         box.stop()

@@ -242,7 +242,7 @@ def test_a_pool_without_its_provider_is_left_out(saved, quiet_box):
     assert "worker pool proj-x/linux is left out: the target has no provider aws-main" in done.stdout
     assert "add to the target's tcbox.yml: providers: {aws-main: {type: aws}}" in done.stdout
     assert done.stdout.endswith("1 created, 1 left out\n")
-    state(quiet_box, *words, "--provider", "aws-main", code=1)
+    state(quiet_box, *words, "--provider", "aws-main", code=2)
     assert "/config" in state(quiet_box, *words, "--provider", "aws-main=static", code=1).stderr
 
 
@@ -347,8 +347,8 @@ def test_hooks_of_a_copy_do_not_fire_and_a_fixture_can_be_seeded(saved):
 def test_wrong_usage_is_told(quiet_box):
     """An unknown kind, two targets, a target that is no URL, and nothing to compare."""
     assert "kinds are roles, clients" in state(quiet_box, "export", "--only", "rolls", code=2).stderr
-    assert "leave out one of them" in state(quiet_box, "import", "x.yml", "--into", "http://a", "--data", "b", code=1).stderr
-    assert "--into a.yml is no root URL" in state(quiet_box, "import", "x.yml", "--into", "a.yml", code=1).stderr
+    assert "leave out one of them" in state(quiet_box, "import", "x.yml", "--into", "http://a", "--data", "b", code=2).stderr
+    assert "--into a.yml is no root URL" in state(quiet_box, "import", "x.yml", "--into", "a.yml", code=2).stderr
     for name, kind in (("a.yml", "roles"), ("b.yml", "clients")):
         (quiet_box.folder / name).write_text(f"{kind}: {{}}\n")
     assert "have no kind in common" in state(quiet_box, "diff", "a.yml", "b.yml", code=1).stderr

@@ -18,11 +18,11 @@ from tcbox.cli import main
     ],
 )
 def test_options_without_effect(monkeypatch, capsys, tmp_path, words, expected):
-    """The command ends with 1, and does nothing."""
+    """The command ends with 2, as for all wrong usage, and does nothing."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main.main(words)
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert expected in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

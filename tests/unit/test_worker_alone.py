@@ -48,7 +48,7 @@ def test_what_no_instance_takes_is_refused(monkeypatch, capsys, kind, words, env
     with pytest.raises(SystemExit) as ended:
         main.main(["worker", "run", "--kind", kind, *words])
     said = capsys.readouterr().err
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert expected in said
     assert "hunter2" not in said
 
