@@ -192,7 +192,7 @@ async def test_processes_reach_the_proxy_on_a_bridge(host):
 async def test_a_shell_in_the_container(host):
     """The shell of an interactive task is one in its container."""
     task = host.add(shell("while [ ! -e /done ]; do sleep 0.2; done", features={"interactive": True}))
-    url = await invitation(task, 40)
+    url = await invitation(task)
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
         screen = Screen(socket)
         await screen.type("echo in-$(hostname)-$TASK_ID; ls -d /bin/busybox\n")

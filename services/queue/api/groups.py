@@ -104,7 +104,7 @@ class Groups:
         async def step(before: int, tx: db.Tx) -> list[Task]:
             rows = await tx.all(sql.cancellable_in_group, task_group_id=taskGroupId, before=before, now=tx.now, limit=STEP)
             # newest first: what a task would release when it ends was created after it, and is canceled by then
-            tasks = store.tasks(rows)[::-1]
+            tasks = sorted(store.tasks(rows), key=lambda task: task.id, reverse=True)
             for task in tasks:
                 await self._cancel(tx, task.status.task_id)
             return tasks

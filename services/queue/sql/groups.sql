@@ -38,12 +38,10 @@ ORDER BY t.id LIMIT :limit
 SELECT count(*) FROM queue_tasks WHERE task_group_id = :task_group_id
 
 -- name: cancellable_in_group
--- The newest unresolved tasks of a group before their deadline, oldest of them first, to be changed in this transaction.
-SELECT * FROM (
-  SELECT id, deadline, expires, ever_resolved, routes, tags, status FROM queue_tasks
-  WHERE task_group_id = :task_group_id AND id < :before AND unresolved_until > :now
-  ORDER BY id DESC LIMIT :limit
-) ORDER BY id
+-- The newest unresolved tasks of a group before their deadline, in any order, to be changed in this transaction.
+SELECT id, deadline, expires, ever_resolved, routes, tags, status FROM queue_tasks
+WHERE task_group_id = :task_group_id AND id < :before AND unresolved_until > :now
+ORDER BY id DESC LIMIT :limit
 
 -- name: reprioritizable_in_group
 -- Tasks of a group that were never resolved and have another priority, to be changed in this transaction.
