@@ -20,7 +20,16 @@ def strange(peer: Address, own: Address) -> bool:
 
     False for other machines, containers on networks of their own among them, and where nobody can tell, as on macOS.
     """
-    if not hasattr(os, "getuid") or not near(peer[0]):
+    return near(peer[0]) and _of_others(peer, own)
+
+
+def own_process(peer: Address, own: Address) -> bool:
+    """Whether a connection comes from a program of this machine that is this user's or root's, or whose user nobody can tell."""
+    return near(peer[0]) and not _of_others(peer, own)
+
+
+def _of_others(peer: Address, own: Address) -> bool:
+    if not hasattr(os, "getuid"):
         return False
     told = False
     for _ in range(_LOOKS):

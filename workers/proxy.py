@@ -101,7 +101,7 @@ class Proxy:
         peer, own = (end[:2] for end in ends)
         if self._guests is not None and peer[0] != self._host and ipaddress.ip_address(peer[0]) in self._guests:
             return True
-        return self._processes and peers.near(peer[0]) and not peers.strange(peer, own)
+        return self._processes and peers.own_process(peer, own)
 
     def _from_here(self, request: web.BaseRequest) -> bool:
         """Whether the request is none that a page from elsewhere has a browser of this machine send.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Mounted = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
 _SWEEP = 5.0
-_DIRECT = "/metrics"
-"""What is for those alone who reach this process itself: no Ingress can portably keep a path back."""
 _PROXIED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
 """What proxies add, one or another. `X-Forwarded-Proto` is left out, which the sidecars of a mesh add to what comes from within too."""
 
@@ -57,17 +55,21 @@ class Front:
         self.complete.set()
         self.running: set[asyncio.Task[wire.Answer]] = set()
         self._clock = clock
-        self._mounts: list[tuple[str, Mounted]] = []
+        self._mounts: list[tuple[str, Mounted, bool]] = []
         self._server: asyncio.Server | None = None
         self._aiohttp: Handed | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def mount(self, prefix: str, handler: Mounted) -> None:
+    def mount(self, prefix: str, handler: Mounted, *, direct: bool = False) -> None:
         """Answer a path, and all below it, by an aiohttp handler; the longest wins.
 
         The handler gets bodies as they were sent, and tells a client that expects it to continue.
+
+        Args:
+            direct: it is for those alone who reach this process itself, and not there for who comes through a proxy: no Ingress
+                can portably keep a path back.
         """
-        self._mounts.append((prefix, handler))
+        self._mounts.append((prefix, handler, direct))
         self._mounts.sort(key=lambda mount: -len(mount[0]))
 
     def unmount(self, prefix: str) -> None:
@@ -181,10 +183,9 @@ class Front:
         return web.Response(status=404, body=wire.encode(body), headers={"Content-Type": wire.JSON})
 
     def _handler(self, path: str, request: web.BaseRequest) -> Mounted | None:
-        for prefix, handler in self._mounts:
+        for prefix, handler, direct in self._mounts:
             if path == prefix or path.startswith(prefix if prefix[-1] == "/" else f"{prefix}/"):
-                hidden = prefix == _DIRECT and any(name in request.headers for name in _PROXIED)
-                return None if hidden else handler
+                return None if direct and any(name in request.headers for name in _PROXIED) else handler
         return None
 
     def _sweep(self) -> None:

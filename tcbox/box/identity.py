@@ -128,14 +128,7 @@ def instance_key(path: Path, *, durable: bool = True) -> bytes:
     Unless it is to be `durable`, its file is not waited for until it is on the disk. Raises TcboxError when it holds something else.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_suffix(".new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(base64.b64encode(os.urandom(32)))
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.rename(path)
+        write_private(path, base64.b64encode(os.urandom(_KEY_BYTES)), durable=durable)
     return key_of(path.read_bytes(), str(path))
 
 
@@ -172,13 +165,13 @@ def derive(key: bytes, purpose: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(key, purpose.encode(), "sha256")).decode().rstrip("=")
 
 
-def root_client(path: Path) -> OwnClient:
+def root_client(path: Path, *, durable: bool = True) -> OwnClient:
     """The owner's client, which may do everything; made on the first start and kept in a file of mode 0600.
 
-    Raises TcboxError when the file holds something else.
+    Unless it is to be `durable`, its file is not waited for until it is on the disk. Raises TcboxError when it holds something else.
     """
     if not path.exists():
-        write_private(path, msgspec.json.encode(_Stored(ROOT, ids.access_token())))
+        write_private(path, msgspec.json.encode(_Stored(ROOT, ids.access_token())), durable=durable)
     return given_root(root_token(path))
 
 

@@ -45,7 +45,7 @@ class Box:
         self.root_url = ""
         self.port = 0
         given = settings.root_access_token.reveal()
-        self.root_client = identity.given_root(given) if given else identity.root_client(folder.root_client)
+        self.root_client = identity.given_root(given) if given else identity.root_client(folder.root_client, durable=not ephemeral)
         self.shared: services.Shared | None = None
         self.workers: workers.Workers | None = None
         self.seed = seeding.Seed(folder, None)

@@ -11,7 +11,7 @@ from tcbox.runtime import Registry
 
 def monitoring(front: Front, registry: Registry, *, heartbeat: Mounted, lbheartbeat: Mounted) -> None:
     """What those ask for who watch over it."""
-    front.mount("/metrics", metrics.handler(registry))
+    front.mount("/metrics", metrics.handler(registry), direct=True)
     front.mount("/__heartbeat__", heartbeat)
     front.mount("/__lbheartbeat__", lbheartbeat)
     front.mount("/__version__", metrics.version)

@@ -17,7 +17,7 @@ from tcbox import errors
 from tcbox.cli import connect, style
 from tcbox.client import sse
 from tcbox.client.http import Credentials, sign
-from tcbox.config.guesses import meant
+from tcbox.config.guesses import nearest
 
 if TYPE_CHECKING:
     import aiohttp
@@ -65,9 +65,9 @@ async def _refuse_unknown(root_url: str, bindings: Sequence[str]) -> None:
                 continue
             known = await _exchanges(session, root_url, service)
             if known is not None and name not in known:
-                short = [f"{service}/{each}" for each in known]
-                hint = meant(name, known).replace("did you mean ", f"did you mean {service}/")
-                advice = hint or f"{service} has {', '.join(short) or 'none'}"
+                near = nearest(name, known)
+                listed = ", ".join(f"{service}/{each}" for each in known) or "none"
+                advice = f"did you mean {service}/{near}?" if near else f"{service} has {listed}"
                 raise errors.TcboxError(f"{root_url} has no exchange {exchange}: {advice}")
 
 

@@ -198,15 +198,19 @@ def list_known(env: Mapping[str, str] | None = None) -> list[tuple[Path, Running
     return [(folder, Instance(folder).find_running()) for folder in first + rest]
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, in one step: readers see the old content or the new, never a part."""
+def write_private(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file that only its owner can read, in one step: readers see the old content or the new, never a part.
+
+    Unless it is to be `durable`, nobody waits until it is on the disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

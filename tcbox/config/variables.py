@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from tcbox.config.faults import ConfigError, Fault
@@ -45,21 +45,13 @@ def unknown(env: Mapping[str, str]) -> list[str]:
 
 def told(env: Mapping[str, str]) -> list[str]:
     """A sentence on each of these, with what was probably meant."""
-    from tcbox.config.guesses import meant
+    from tcbox.config.guesses import meant, paths
     from tcbox.config.settings import Settings
 
     found = unknown(env)
-    known = list(_names(Settings)) if found else []
+    known = [PREFIX + path.replace(".", "_").upper() for path in paths(Settings)] if found else []
     hints = ((name, meant(name, known)) for name in found)
     return [f"the variable {name} sets nothing{f': {hint}' if hint else ''} (docs/configuration.md has all keys)" for name, hint in hints]
-
-
-def _names(kind: type, above: str = PREFIX) -> Iterator[str]:
-    """The variables that set the keys of a section and of those below it."""
-    for item, hint in _hints(kind).items():
-        yield above + item.upper()
-        if dataclasses.is_dataclass(hint):
-            yield from _names(cast("type", hint), f"{above}{item.upper()}_")
 
 
 def path(name: str) -> tuple[str, ...] | None:

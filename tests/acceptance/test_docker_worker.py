@@ -18,7 +18,7 @@ from tests.acceptance.test_host_worker import WORKER, emptied
 from tests.support import docker_images as images
 from tests.support.fake_queue import FakeQueue
 from tests.support.waiting import eventually
-from tests.support.workers import running, says
+from tests.support.workers import gated, running, says
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(not images.engine_answers(), reason="needs a Docker engine")]
 NOTHING = {"containers": [], "networks": [], "volumes": []}
@@ -145,11 +145,6 @@ async def test_a_cancelled_task_is_stopped(docker):
     assert "was cancelled" in task.log
 
 
-def gated(*names: str) -> str:
-    """A script that says each name, and after each waits until that is let through."""
-    return "; ".join(f"echo {name}; until test -e /{name}; do sleep 0.1; done" for name in names)
-
-
 async def let_through(label: str, name: str) -> None:
     """Let all that now run of an instance go on from a name on."""
     for container in (await images.labelled(f"tcbox.instance={label}"))["containers"]:
@@ -158,7 +153,7 @@ async def let_through(label: str, name: str) -> None:
 
 async def test_the_live_log_can_be_read_while_the_task_runs(docker):
     """Who reads the live log gets each line as the container writes it, and the end when it ends."""
-    task = docker.add(shell(gated("first", "second")))
+    task = docker.add(shell(gated("", "first", "second")))
     await eventually(lambda: "public/logs/live.log" in task.artifacts)
     seen = []
     async with aiohttp.ClientSession() as session, session.get(task.artifacts["public/logs/live.log"]["url"]) as reply:
@@ -228,7 +223,7 @@ async def test_caches_last_from_task_to_task(docker):
 
 async def test_several_at_once(docker):
     """Tasks run at once, each in its own container, as many as the capacity says."""
-    tasks = [docker.add(shell(gated("begun"))) for _ in range(4)]
+    tasks = [docker.add(shell(gated("", "begun"))) for _ in range(4)]
     for task in tasks[:3]:
         await says(task, "begun")
     assert [task.state for task in tasks] == ["running"] * 3 + ["pending"]

@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.fake_queue import FakeQueue
 from tests.support.waiting import eventually
-from tests.support.workers import running, says
+from tests.support.workers import gated, running, says
 from tcbox import clock as clocks
 from tcbox.client.http import Credentials, Http
 from tcbox.workers.host import leftovers
@@ -208,11 +208,6 @@ async def test_claims_are_renewed(tmp_path):
         task = await host.do(shell("sleep 2"))
         assert task.state == "completed"
         assert task.reclaims >= 2
-
-
-def gated(folder: Path, *names: str) -> str:
-    """A script that says each name, and after each waits until there is a file of that name in the folder."""
-    return "; ".join(f"echo {name}; until test -e '{folder}/{name}'; do sleep 0.05; done" for name in names)
 
 
 async def test_the_live_log_can_be_read_while_the_task_runs(host, tmp_path):

@@ -20,6 +20,11 @@ from tests.support.fake_queue import FakeQueue, Task
 from tests.support.waiting import eventually
 
 
+def gated(folder: Path | str, *names: str) -> str:
+    """A script that says each name, and after each waits until there is a file of that name in the folder; "" is a container's root."""
+    return "; ".join(f"echo {name}; until test -e '{folder}/{name}'; do sleep 0.05; done" for name in names)
+
+
 async def says(task: Task, words: str, seconds: float = 60) -> None:
     """Return once a line of a task's live log is these words."""
     async with asyncio.timeout(seconds):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
+from tcbox.box import metrics, mounting
+from tcbox.runtime import Registry
 from tests.support import demo
 
 
@@ -50,10 +52,11 @@ async def test_a_mount_answers_its_path_and_what_is_below(path, wanted):
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For: 1.2.3.4", "x-forwarded-host: x", "X-Real-IP: 1.2.3.4", "Forwarded: for=1.2.3.4", "Via: 1.1 google"])
-async def test_metrics_are_hidden_behind_a_proxy(header):
+async def test_metrics_are_hidden_behind_a_proxy(header, monkeypatch):
     """Metrics are there for who asks the process itself, also by a mesh's sidecar, and not for who comes through a proxy; all else is."""
+    monkeypatch.setattr(metrics, "handler", lambda _: saying("metrics"))
     async with demo.running() as d:
         d.front.mount("/", saying("page"))
-        d.front.mount("/metrics", saying("metrics"))
+        mounting.monitoring(d.front, Registry(), heartbeat=saying(""), lbheartbeat=saying(""))
         assert await get(d, "/metrics", "X-Forwarded-Proto: http") == "metrics"
         assert [await get(d, path, header) for path in ("/metrics", "/metrics/", "/metrics?x", "/tasks")] == [404, 404, 404, "page"]

@@ -199,7 +199,7 @@ class PostgresDatabase:
                 if tx.failure is not None:
                     raise tx.failure
             except BaseException:
-                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with contextlib.suppress(*failures.ANY):
                     await connection.execute("ROLLBACK")
                 raise
             with failures.translated("commit", place):
@@ -239,7 +239,7 @@ class PostgresDatabase:
         finally:
             try:
                 await pool.release(connection, timeout=CONNECT_SECONDS)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            except failures.ANY:
                 log.get("db").debug("a connection to %s was lost; the pool opens another", self._address.place)
 
 

@@ -24,6 +24,7 @@ LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,
 )
+ANY = (asyncpg.PostgresError, *LOST)
 
 
 @contextlib.contextmanager
