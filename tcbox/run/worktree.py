@@ -65,7 +65,7 @@ class Worktree:
         own = Path(git.ask(self.root, "rev-parse", "--path-format=absolute", "--git-path", "index"))
         self._index.unlink(missing_ok=True)
         if own.exists():
-            shutil.copyfile(own, self._index)  # with what it knows of unchanged files
+            shutil.copy2(own, self._index)  # with what it knows of unchanged files; by its time git tells which may have changed since
         git.ask(self.root, "add", "-A", "--", ":/", env=self._apart)
         return git.ask(self.root, "write-tree", env=self._apart)
 

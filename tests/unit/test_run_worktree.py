@@ -66,6 +66,18 @@ def test_snapshot(tree, tmp_path):
     assert git(served.folder, "rev-parse", f"{made.commit}^") == found.head
 
 
+def test_a_change_of_the_same_second(tree, tmp_path):
+    """What was changed in the very second of the commit, and is as long as before, is a change."""
+    kept, index, then = tree / "kept", tree / ".git" / "index", (tree / "kept").stat().st_mtime_ns - 10**10
+    git(tree, "config", "core.trustctime", "false")
+    os.utime(kept, ns=(then, then))
+    git(tree, "add", "kept")
+    os.utime(index, ns=(then, then))
+    kept.write_text("KEPT\n")
+    os.utime(kept, ns=(then, then))
+    assert list(Worktree(tree, tmp_path / "served").snapshot(project.read(tree)).changed) == ["kept"]
+
+
 def test_snapshot_before_the_first_commit(tmp_path, monkeypatch):
     """A repository without any commit has its files as the first."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
