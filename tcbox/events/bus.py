@@ -19,7 +19,7 @@ from tcbox import db, errors, log
 from tcbox.events.event import Handler
 from tcbox.events.handing import hand_over
 from tcbox.events.lease import Lease, LeaseLost
-from tcbox.events.outbox import Outbox, decoded
+from tcbox.events.outbox import Message, Outbox, decoded
 from tcbox.events.subscription import Far, Subscription
 from tcbox.events.tail import BATCH, Tail, sql
 from tcbox.events.topics import Binding
@@ -52,11 +52,16 @@ class Bus(Outbox):
         self._log = log.get("events")
         self._bound = Tail(database, self._keyed)
         self._subscriptions: dict[str, Subscription] = {}
+        self._wanted: tuple[frozenset[str], str] | None = None
         self._far: Far | None = None
 
-    def _published(self) -> None:
-        super()._published()
-        self._bound.wake()
+    def _published(self, messages: Sequence[Message]) -> None:
+        super()._published(messages)
+        wanted, _ = self._wanted or self._find_wanted()
+        if any(message.routes or message.exchange.address in wanted for message in messages):
+            self._bound.wake()
+        else:  # subscribers' positions go on all the same, so that what all have passed can be removed
+            self._bound.wake_later()
 
     async def reach(self, far: Far | None) -> None:
         """Give it a way to the exchanges of other systems; without one, bindings to these have no effect."""
@@ -93,6 +98,7 @@ class Bus(Outbox):
             await self._subscribe_far(subscription)
         await self._begin(subscription)
         self._subscriptions[name] = subscription
+        self._wanted = None
         subscription.task = asyncio.create_task(self._deliver(subscription), name=f"events:{name}")
         return subscription
 
@@ -115,6 +121,7 @@ class Bus(Outbox):
     async def rebind(self, subscription: Subscription, bindings: Iterable[Binding]) -> None:
         """Change which messages a subscription gets, from the one on that follows the one it is handling."""
         before, subscription.bindings = subscription.bindings, tuple(bindings)
+        self._wanted = None
         if subscription.active and [b for b in before if foreign(b.exchange)] != [b for b in subscription.bindings if foreign(b.exchange)]:
             await self._subscribe_far(subscription)
 
@@ -137,6 +144,7 @@ class Bus(Outbox):
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop delivering; a durable subscriber's position is kept."""
         self._subscriptions.pop(subscription.name, None)
+        self._wanted = None
         if self._far is not None and subscription.active:
             await self._far.unsubscribe(subscription.name)
         if subscription.task is not None:
@@ -236,8 +244,14 @@ class Bus(Outbox):
 
     def _keyed(self) -> str:
         """The exchanges, as a JSON list, whose messages somebody may want that have no custom routes."""
+        return (self._wanted or self._find_wanted())[1]
+
+    def _find_wanted(self) -> tuple[frozenset[str], str]:
+        """These exchanges, as a set and as a JSON list; kept until somebody subscribes, binds otherwise, or goes."""
         bindings = [binding for subscription in self._subscriptions.values() for binding in subscription.bindings]
-        return _encode(sorted({binding.exchange for binding in bindings if not binding.routed})).decode()
+        exchanges = frozenset(binding.exchange for binding in bindings if not binding.routed)
+        self._wanted = found = exchanges, _encode(sorted(exchanges)).decode()
+        return found
 
     async def _save(self, subscription: Subscription) -> None:
         position, lease = subscription.position, subscription.lease

@@ -69,9 +69,9 @@ class Outbox:
                     sql.add_event, created=tx.now, exchange=message.exchange.address, routing_key=message.exchange.routing_key(message.key),
                     cc=_cc(message.routes), payload=message.payload,
                 )  # fmt: skip
-        tx.after_commit(self._published)
+        tx.after_commit(lambda: self._published(messages))
 
-    def _published(self) -> None:
+    def _published(self, messages: Sequence[Message]) -> None:
         self._tail.wake()
         self._db.signal(PUBLISHED, "")
 

@@ -15,7 +15,9 @@ BATCH = 500
 PUBLISHED = "events.published"
 """The topic of signals between processes: that there are new messages."""
 POLL = 1.0
-"""Seconds between two looks for what other processes published."""
+"""Seconds between two looks for what other processes published, where there are any."""
+SAFETY = 60.0
+"""Seconds between two looks where there are none, so that all that is published is told."""
 SPACING = 0.01
 """Seconds between two reads."""
 _SOON = 0.02  # seconds until the next look when a message is announced, but held back by a transaction under way
@@ -39,17 +41,30 @@ class Tail:
         self._followers: set[asyncio.Event] = set()
         self._unlisten: Callable[[], None] | None = None
         self._next = 0.0
+        self._waking: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         """Hear no more from other processes."""
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
+        self._wake_no_later()
 
     def wake(self) -> None:
         """Tell all followers that there is more."""
+        self._wake_no_later()
         for follower in self._followers:
             follower.set()
+
+    def wake_later(self) -> None:
+        """Tell all followers within `POLL` that there is more, but nothing that any of them waits for."""
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_later(POLL, self.wake)
+
+    def _wake_no_later(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
 
     async def read(self, after: int, limit: int = BATCH) -> Sequence[db.Row]:
         """The messages that follow an id, in order."""
@@ -61,17 +76,18 @@ class Tail:
             self._unlisten = self._db.listen(PUBLISHED, lambda _: self.wake())
         announced = asyncio.Event()
         self._followers.add(announced)
-        pause = POLL
+        soon, poll = (_SOON, POLL) if self._db.shared else (SAFETY, SAFETY)
+        pause = poll
         try:
             while True:
                 awaited = announced.is_set()
                 announced.clear()
                 rows = await self._shared(after)
                 if rows:
-                    after, pause = rows[-1]["id"], POLL
+                    after, pause = rows[-1]["id"], poll
                     yield rows
                     continue
-                pause = _SOON if awaited else min(pause * 2, POLL)
+                pause = soon if awaited else min(pause * 2, poll)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await announced.wait()

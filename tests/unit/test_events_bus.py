@@ -7,6 +7,7 @@ import pytest
 
 from tcbox import clock as clocks
 from tcbox import db, events
+from tcbox.events import tail
 from tcbox.events.bus import migrations as event_migrations
 from tests.support import outbox
 from tests.support.databases import database  # noqa: F401
@@ -51,6 +52,11 @@ class Collector:
                 await asyncio.sleep(0.005)
 
 
+def looks(database):
+    """How often what follows was looked for."""
+    return database.stats["events.wanted_after"].calls
+
+
 def binding(exchange=changed, pattern="#"):
     return [events.Binding(exchange.address, pattern)]
 
@@ -66,6 +72,42 @@ async def test_in_order_and_only_what_is_bound(bus, database):
     await by_route.until(24)
     assert by_name.got == [n for n in range(60) if n % 2 == 0]
     assert by_route.got == [n for n in range(60) if n % 10 == 7 or n % 3 == 0]
+
+
+async def test_what_nobody_waits_for_is_passed_all_the_same(bus, database, monkeypatch):
+    """A subscriber's position goes on past messages that it does not want, so that they can be removed, without a look for each."""
+    monkeypatch.setattr(tail, "POLL", 0.05)
+    collector = Collector()
+    subscription = await bus.subscribe("s", binding(removed), collector.handle)
+    await tell(bus, database, 1, exchange=removed)
+    await collector.until(1)
+    for n in range(20):
+        await tell(bus, database, n)
+    last = await bus.last_id()
+    await eventually(lambda: subscription.position == last)
+    assert collector.got == [1]
+    await tell(bus, database, 2, exchange=removed)
+    await collector.until(2)
+    await bus.rebind(subscription, binding())
+    await tell(bus, database, 3)
+    await collector.until(3)
+    assert collector.got == [1, 2, 3]
+
+
+async def test_where_nobody_else_can_publish_nobody_looks(bus, database, monkeypatch):
+    """Subscribers of a database for one process cost nothing while nothing is published; else they look for what others publish."""
+    monkeypatch.setattr(tail, "POLL", 0.01)
+    collector = Collector()
+    await bus.subscribe("s", binding(), collector.handle)
+    await tell(bus, database, 1)
+    await collector.until(1)
+    await eventually(lambda: not bus._bound._reading.locked())
+    before = looks(database)
+    if database.shared:
+        await eventually(lambda: looks(database) > before + 3)
+    else:
+        await asyncio.sleep(0.2)
+        assert looks(database) <= before + 1  # the one after which nothing was left
 
 
 async def test_a_rolled_back_change_announces_nothing(bus, database):
