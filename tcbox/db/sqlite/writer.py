@@ -84,6 +84,7 @@ class Writer:
         self._patience: asyncio.TimerHandle | None = None
         self._careful = False
         self._idle: asyncio.Future[None] | None = None
+        self._committing: list[Job] = []
         self._steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -172,6 +173,11 @@ class Writer:
             self._end(jobs, self._commit())
         else:
             self._off_loop(lambda: self._commit_in_thread(jobs))
+            self._loop.call_soon(self._let_go, jobs)
+
+    def _let_go(self, jobs: list[Job]) -> None:
+        """Free what the batch before this one left while this one waits for the disk; else the thread would, before it commits."""
+        self._committing = jobs
 
     def _undo(self, jobs: list[Job]) -> None:
         """Take back a batch whose last job failed after it had changed something.
@@ -317,6 +323,7 @@ class Writer:
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:
             step()
+            del step
 
 
 def _call(callbacks: list[Step]) -> None:
