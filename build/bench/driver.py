@@ -1,9 +1,9 @@
 """One scenario against a running instance, in a process of its own; prints one JSON line.
 
-usage: driver.py ROOT_URL CLIENT_ID ACCESS_TOKEN SCENARIO CLIENTS OPERATIONS [server=PID[+PID...],...]
+usage: driver.py ROOT_URL CLIENT_ID ACCESS_TOKEN SCENARIO CLIENTS OPERATIONS [server=PID[+PID...],... [GROUPS]]
 
 Of several root URLs, with commas between them, each client takes one in turn. The CPU of the processes that are named is
-measured over the same time as the operations.
+measured over the same time as the operations. So many task groups are at work at the same time, one unless it is said.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ from wire import Client, Signer, slugid, wire_time
 
 QUEUE = "bench/load"
 POOL = 200
-GROUPS = 16
-"""Task groups that are at work at the same time."""
 
 
 class Scenarios:
     """The operations; each is one method that does one of them with a given client."""
 
-    def __init__(self, client_id: str, token: str) -> None:
+    def __init__(self, client_id: str, token: str, groups: int) -> None:
         self.client_id, self.token = client_id, token
-        self.groups = [slugid() for _ in range(GROUPS)]
+        self.groups = [slugid() for _ in range(groups)]
         self.tasks: list[str] = []
         self.queue = f"bench/q-{slugid().lower().replace('_', 'x').replace('-', 'y')}"
         self.created, self.deadline, self.expires = wire_time(0), wire_time(86400), wire_time(10 * 86400)
@@ -144,19 +142,19 @@ async def _share(clients: list[Client], count: int, operation: object) -> list[f
 
 async def main() -> None:
     root, client_id, token, scenario, concurrency, operations = sys.argv[1:7]
-    groups = usage.parse(sys.argv[7]) if len(sys.argv) > 7 else {}
+    watched = usage.parse(sys.argv[7]) if len(sys.argv) > 7 else {}
     count, roots = int(operations), root.split(",")
     clients = [await Client(roots[index % len(roots)], client_id, token).connect() for index in range(max(2, int(concurrency)))]
-    scenarios = Scenarios(client_id, token)
+    scenarios = Scenarios(client_id, token, int(sys.argv[8]) if len(sys.argv) > 8 else 1)
     working = clients[: int(concurrency)]
     await scenarios.prepare(scenario, clients, count)
     if scenario not in ("pickup", "claim"):
         await _share(working, min(200, count // 5), getattr(scenarios, scenario))
-    before, own, started = usage.seconds(groups), _own_cpu(), time.perf_counter()
+    before, own, started = usage.seconds(watched), _own_cpu(), time.perf_counter()
     taken = await scenarios.pickup(clients, count) if scenario == "pickup" else await _share(working, count, getattr(scenarios, scenario))
     wall = time.perf_counter() - started
-    after = usage.seconds(groups)
-    used = {f"{name}_cpu_us": round((after[name] - before[name]) / len(taken) * 1e6) for name in groups}
+    after = usage.seconds(watched)
+    used = {f"{name}_cpu_us": round((after[name] - before[name]) / len(taken) * 1e6) for name in watched}
     taken.sort()
 
     def at(share: float) -> float:

@@ -25,17 +25,54 @@ HERE = pathlib.Path(__file__).parent
 TCBOX = [sys.executable, "-m", "tcbox"]
 MARKS = "<!-- {name}:begin -->", "<!-- {name}:end -->"
 SCENARIOS = {  # operations at 1, 8 and 32 clients
-    "ping": (4000, 20000, 20000), "create": (2000, 12000, 16000), "status": (4000, 20000, 24000), "claim": (1000, 5000, 6000),
+    "ping": (4000, 20000, 20000), "create": (4000, 12000, 16000), "spread": (2000, 12000, 16000), "status": (4000, 20000, 24000), "claim": (1000, 5000, 6000),
     "lifecycle": (1000, 4000, 5000), "secret_set": (2000, 12000, 16000), "secret_get": (4000, 20000, 24000), "hawk": (4000, 20000, 24000),
 }  # fmt: skip
 NAMES = {
-    "ping": "ping (no credentials)", "create": "createTask", "status": "status", "claim": "claimWork + reportCompleted",
-    "lifecycle": "createTask + claimWork + reportCompleted",
+    "ping": "ping (no credentials)", "create": "createTask", "spread": "createTask, 16 groups at a time", "status": "status",
+    "claim": "claimWork + reportCompleted", "lifecycle": "createTask + claimWork + reportCompleted",
     "secret_set": "secrets set", "secret_get": "secrets get", "hawk": "authenticateHawk",
 }  # fmt: skip
 
 
-class Instance:
+GROUPS = {"spread": 16}
+"""Task groups that are at work at the same time, where it is more than one."""
+YARDSTICK = ("ping", "create", "claim", "lifecycle")
+"""What the minimal server is measured with too."""
+
+
+class Server:
+    """What the driver is sent to. Attributes: `pid`, and `access`, its root URL and a client with all scopes."""
+
+    pid: int
+    access: tuple[str, str, str]
+
+    def run(self, scenario: str, clients: int, operations: int) -> dict[str, float]:
+        """One run of the driver; what it measured."""
+        groups = GROUPS.get(scenario, 1)
+        command = [sys.executable, str(HERE / "driver.py"), *self.access, "create" if scenario == "spread" else scenario]
+        command += [str(clients), str(operations), f"server={self.pid}", str(groups)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{scenario} with {clients} clients failed:\n{done.stderr[-3000:]}")
+        return {**json.loads(done.stdout), "scenario": scenario}
+
+
+class Minimal(Server):
+    """The yardstick; see minimal.py."""
+
+    def __init__(self, folder: str) -> None:
+        self.process = subprocess.Popen([sys.executable, str(HERE / "minimal.py"), folder], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        port = self.process.stdout.readline().strip()
+        self.pid, self.access = self.process.pid, (f"http://localhost:{port}", "bench", "x" * 44)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+class Instance(Server):
     """A throwaway instance, without workers unless asked for."""
 
     def __init__(self, folder: str, *, workers: bool = False) -> None:
@@ -51,25 +88,12 @@ class Instance:
         out = subprocess.run(self.command, check=True, capture_output=True, text=True).stdout
         self.took = time.perf_counter() - started
         self.info = json.loads(out)
-        self.pid = int(self.info["pid"])
+        made = self.info["credentials"]
+        self.pid, self.access = int(self.info["pid"]), (self.info["rootUrl"], made["clientId"], made["accessToken"])
         return float(self.info["readyAfter"])
 
     def stop(self) -> None:
         subprocess.run([*TCBOX, "down", "--data", f"{self.folder}/data"], check=True, capture_output=True)
-
-    def run(self, scenario: str, clients: int, operations: int) -> dict[str, float]:
-        """One run of the driver; what it measured."""
-        command = [sys.executable, str(HERE / "driver.py"), *self.access, scenario, str(clients), str(operations), f"server={self.pid}"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{scenario} with {clients} clients failed:\n{done.stderr[-3000:]}")
-        return json.loads(done.stdout)  # type: ignore[no-any-return]
-
-    @property
-    def access(self) -> tuple[str, str, str]:
-        """Its root URL, and a client with all scopes."""
-        made = self.info["credentials"]
-        return self.info["rootUrl"], made["clientId"], made["accessToken"]
 
     def memory(self) -> float:
         """Resident memory in MiB."""
@@ -95,12 +119,12 @@ def median(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.median(row[key] for row in rows) if isinstance(rows[0][key], (int, float)) else rows[0][key] for key in rows[0]}
 
 
-def scenarios(instances: list[Instance], rounds: int, scale: float, only: str | None) -> list[list[dict[str, float]]]:
-    """Every scenario at every number of clients, told to the terminal as they come; a list of rows for each instance.
+def scenarios(servers: list[Server], rounds: int, scale: float, only: str | None) -> list[list[dict[str, float]]]:
+    """Every scenario at every number of clients, told to the terminal as they come; a list of rows for each server.
 
-    The instances take turns within each round, so that a machine whose speed drifts is as fast for one as for the other.
+    The servers take turns within each round, so that a machine whose speed drifts is as fast for one as for the other.
     """
-    results: list[list[dict[str, float]]] = [[] for _ in instances]
+    results: list[list[dict[str, float]]] = [[] for _ in servers]
     asked = [
         (scenario, clients, max(200, int(operations * scale)))
         for scenario, counts in SCENARIOS.items()
@@ -109,8 +133,9 @@ def scenarios(instances: list[Instance], rounds: int, scale: float, only: str | 
     for scenario, clients, operations in [*asked, ("pickup", 1, 60)]:
         if only and scenario != only:
             continue
-        runs = [[instance.run(scenario, clients, operations) for instance in instances] for _ in range(rounds)]
-        for index, rows in enumerate(results):
+        fit = [(server, rows) for server, rows in zip(servers, results, strict=True) if scenario in YARDSTICK or not isinstance(server, Minimal)]
+        runs = [[server.run(scenario, clients, operations) for server, _ in fit] for _ in range(rounds)]
+        for index, (_, rows) in enumerate(fit):
             row = median([run[index] for run in runs])
             rows.append(row)
             print(
@@ -132,6 +157,16 @@ def table(rows: list[dict[str, float]], beside: list[dict[str, float]] | None = 
         if beside is not None:
             shown += [f"{beside[index]['per_second'] / row['per_second']:.2f}", f"{row['p99'] / max(beside[index]['p99'], 0.01):.2f}"]
         lines.append(f"| {' | '.join(shown)} |")
+    return lines
+
+
+def beside(minimal: list[dict[str, float]], rows: list[dict[str, float]]) -> list[str]:
+    """What the minimal server does, and how much of it an instance does, in Markdown."""
+    lines = ["| operation | clients | the minimal server, per second | its CPU µs | tcbox, per second | share |", "|---|---:|---:|---:|---:|---:|"]
+    for least in minimal:
+        row = next(row for row in rows if (row["scenario"], row["clients"]) == (least["scenario"], least["clients"]))
+        shown = [NAMES[str(least["scenario"])], f"{least['clients']:.0f}", f"{least['per_second']:,.0f}", f"{least['server_cpu_us']:.0f}"]
+        lines.append(f"| {' | '.join(shown)} | {row['per_second']:,.0f} | {row['per_second'] / least['per_second']:.2f} |")
     return lines
 
 
@@ -201,32 +236,35 @@ def report(given: argparse.Namespace) -> list[str]:
         ready, command = starts(max(5, given.rounds))
         lines += ["| what | figure |", "|---|---:|", f"| start of the process to ready, fresh data folder | {ready:.2f} s |"]
         lines += [f"| `tcbox up --detach` from start to return | {command:.2f} s |", *inside(50)]
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other, tempfile.TemporaryDirectory() as third:
         instance = Instance(folder)
         instance.start()
         if not given.only:
             memory, share = idle(instance, 10)
             lines += [f"| idle memory, without workers | {memory:.0f} MiB |", f"| idle CPU, share of a core | {share:.2f} % |"]
-        instances = [instance]
+        minimal = Minimal(third)
+        servers: list[Server] = [minimal, instance]
         if given.million:
             large, ready = filled(other, 1_000_000)
-            instances.append(large)
-        measured = scenarios(instances, given.rounds, scale, given.only)
-        rows = measured[0]
+            servers.append(large)
+        least, rows, *more = scenarios(servers, given.rounds, scale, given.only)
+        minimal.stop()
         if not given.only:
             pickup = next(row for row in rows if row["scenario"] == "pickup")
             lines += [f"| createTask to a waiting worker's claim, p50 / p95 | {pickup['p50']:.1f} / {pickup['p95']:.1f} ms |"]
             lines += [f"| a no-op host task, createTask to resolved, p50 | {noop(30):.0f} ms |"]
             lines += [f"| memory after the runs | {instance.memory():.0f} MiB |"]
         lines += ["", "### An empty database", "", *table(rows)]
+        if least:
+            lines += ["", "### Beside the minimal server", "", *beside(least, rows)]
         if given.million:
             lines += ["", "### A million tasks in the database", "", f"Ready {ready:.2f} s after the start; {large.memory():.0f} MiB of memory after the runs."]
-            for row in measured[1]:
+            for row in more[0]:
                 if row["scenario"] == "pickup":
                     lines += [f"createTask to a waiting worker's claim: {row['p50']:.1f} ms (p50), {row['p95']:.1f} ms (p95)."]
-            lines += ["", *table(measured[1], rows)]
-        for each in instances:
-            each.stop()
+            lines += ["", *table(more[0], rows)]
+            large.stop()
+        instance.stop()
     return lines
 
 

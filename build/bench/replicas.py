@@ -29,6 +29,8 @@ NAMES = {
     "whole": "a whole task",
 }  # fmt: skip
 PARTS = ("queue", "auth", "front", "web-server", "others", "postgres", "rabbitmq", "driver")
+GROUPS = 16
+"""Task groups that are at work at the same time."""
 SERVICES, PUBLISHER = ("queue", "auth", "front", "others"), "web-server"
 DAYS = (1_000_000, 10_000_000)
 TASKS = 1500
@@ -88,7 +90,8 @@ def _measure(cluster: Cluster, rounds: int, scale: float) -> Rows:
 def _run(cluster: Cluster, case: Case, operations: int) -> dict[str, float]:
     urls = [cluster.fronts[case.replicas - 1].url] if case.front else [queue.url for queue in cluster.queues[: case.replicas]]
     access = [",".join(urls), "static/taskcluster/root", cluster.root_token]
-    command = [sys.executable, str(HERE / "driver.py"), *access, case.scenario, str(case.clients), str(operations), usage.text(cluster.groups(case.replicas))]
+    command = [sys.executable, str(HERE / "driver.py"), *access, case.scenario, str(case.clients), str(operations)]
+    command += [usage.text(cluster.groups(case.replicas)), str(GROUPS)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{case} failed:\n{done.stderr[-3000:]}")
