@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Mounted = Callable[["web.BaseRequest"], Awaitable["web.StreamResponse"]]
 _SWEEP = 5.0
-_PROXIED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
-"""What proxies add, one or another. `X-Forwarded-Proto` is left out, which the sidecars of a mesh add to what comes from within too."""
 
 
 class CannotListen(errors.TcboxError):
@@ -185,7 +183,7 @@ class Front:
     def _handler(self, path: str, request: web.BaseRequest) -> Mounted | None:
         for prefix, handler, direct in self._mounts:
             if path == prefix or path.startswith(prefix if prefix[-1] == "/" else f"{prefix}/"):
-                return None if direct and any(name in request.headers for name in _PROXIED) else handler
+                return None if direct and wire.proxied(request.headers) else handler
         return None
 
     def _sweep(self) -> None:

@@ -31,6 +31,8 @@ _NO_CACHING = _COMMON[: _COMMON.index("\n") + 1].encode()
 COMMON_HEADERS = dict(line.split(": ", 1) for line in _COMMON.splitlines())
 """On every answer of an API: no caching, and open to pages of any origin, since only signatures authorize."""
 
+_PROXIED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
+"""What proxies add, one or another. `X-Forwarded-Proto` is left out, which the sidecars of a mesh add to what comes from within too."""
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _PROCESS = os.urandom(8).hex()
@@ -137,6 +139,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if _BREAKS.search(name) or _BREAKS.search(value):
             raise ValueError(f"the header {name!r} cannot have the value {value!r}: a header holds Latin-1 text without line breaks")
+
+
+def proxied(headers: Mapping[str, str]) -> bool:
+    """Whether a request came through a proxy, by its headers, which are found in whatever case."""
+    return any(name in headers for name in _PROXIED)
 
 
 def host_and_port(headers: Mapping[str, str]) -> tuple[str, int]:

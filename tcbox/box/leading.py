@@ -115,6 +115,8 @@ class Leading:
         if path == "/__version__":
             return await metrics.version(request)
         if path == "/metrics":
+            if wire.proxied(request.headers):  # it is for those alone who reach this process itself
+                return self._refused(request, errors.ResourceNotFound("There is nothing at {path}.", path=path))
             return await metrics.handler(self.registry)(request)
         if path.startswith(_BLOBS) and self.settings.blobs.url.startswith("s3://"):  # whose body nobody waits for
             words = "There is nothing at {path}: what is stored is in S3, and is read and written there."

@@ -215,6 +215,7 @@ async def test_it_says_that_it_leaves(ask, front):
     assert (await ask(path="/__lbheartbeat__"))[0] == 200
     await ask()
     assert 'tcbox_front_requests_total{service="queue",status="200"} 1' in (await ask(path="/metrics"))[1]
+    assert (await ask(path="/metrics", headers={"X-Forwarded-For": "192.0.2.1"}))[0] == 404
     front.leaving = True
     assert (await ask(path="/__lbheartbeat__"))[0] == 503
 
