@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tcbox.config import processes
 from tests.support import ports, shared, vendors
 
 TCBOX = [sys.executable, "-m", "tcbox"]
@@ -69,12 +70,7 @@ class Box:
             time.sleep(0.005)
 
     def alive(self) -> bool:
-        if not self.info:
-            return False
-        try:
-            return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-        except FileNotFoundError:
-            return False
+        return bool(self.info) and processes.alive(self.pid, "")
 
     @property
     def logs(self) -> list[Path]:
