@@ -122,27 +122,25 @@ def median(rows: list[dict[str, float]]) -> dict[str, float]:
 def scenarios(servers: list[Server], rounds: int, scale: float, only: str | None) -> list[list[dict[str, float]]]:
     """Every scenario at every number of clients, told to the terminal as they come; a list of rows for each server.
 
-    The servers take turns within each round, so that a machine whose speed drifts is as fast for one as for the other.
+    A round goes through all of them, and the servers take turns in each: a machine whose speed drifts is then as fast for one as for
+    the other, and no figure is that of a single minute.
     """
-    results: list[list[dict[str, float]]] = [[] for _ in servers]
     asked = [
         (scenario, clients, max(200, int(operations * scale)))
         for scenario, counts in SCENARIOS.items()
         for clients, operations in zip((1, 8, 32), counts, strict=True)
     ]
-    for scenario, clients, operations in [*asked, ("pickup", 1, 60)]:
-        if only and scenario != only:
-            continue
-        fit = [(server, rows) for server, rows in zip(servers, results, strict=True) if scenario in YARDSTICK or not isinstance(server, Minimal)]
-        runs = [[server.run(scenario, clients, operations) for server, _ in fit] for _ in range(rounds)]
-        for index, (_, rows) in enumerate(fit):
-            row = median([run[index] for run in runs])
-            rows.append(row)
-            print(
-                f"{scenario:<12} {clients:>3} clients {row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  server {row['server_cpu_us']:.0f} us",
-                file=sys.stderr,
-            )
-    return results
+    asked = [case for case in [*asked, ("pickup", 1, 60)] if not only or case[0] == only]
+    found: list[dict[tuple[str, int], list[dict[str, float]]]] = [{} for _ in servers]
+    for number in range(rounds):
+        for scenario, clients, operations in asked:
+            for server, rows in zip(servers, found, strict=True):
+                if scenario in YARDSTICK or not isinstance(server, Minimal):
+                    row = server.run(scenario, clients, operations)
+                    rows.setdefault((scenario, clients), []).append(row)
+                    shown = f"{row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  server {row['server_cpu_us']:.0f} us"
+                    print(f"{number + 1}: {scenario:<12} {clients:>3} clients {shown}", file=sys.stderr)
+    return [[median(rows) for rows in cases.values()] for cases in found]
 
 
 def table(rows: list[dict[str, float]], beside: list[dict[str, float]] | None = None) -> list[str]:
