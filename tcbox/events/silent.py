@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from tcbox.events.bus import Bus
 from tcbox.events.event import Handler
+from tcbox.events.outbox import Message
 from tcbox.events.subscription import Subscription
 from tcbox.events.topics import Binding
 
@@ -18,8 +19,8 @@ class Silent(Bus):
         self._tail = bus._tail  # noqa: SLF001
         self._other = bus
 
-    def _published(self) -> None:
-        self._other._published()  # noqa: SLF001 - its readers hear at once, who are this one's too
+    def _published(self, messages: Sequence[Message]) -> None:
+        self._other._published(messages)  # noqa: SLF001 - its readers hear at once, who are this one's too
 
     async def subscribe(
         self, name: str, bindings: Iterable[Binding], handler: Handler, *, durable: bool = True, prepare: Callable[[], Awaitable[object]] | None = None

@@ -9,6 +9,7 @@ from tcbox import clock as clocks
 from tcbox import db, events
 from tcbox.events import tail
 from tcbox.events.bus import migrations as event_migrations
+from tcbox.events.silent import Silent
 from tests.support import outbox
 from tests.support.databases import database  # noqa: F401
 from tests.support.waiting import eventually
@@ -108,6 +109,16 @@ async def test_where_nobody_else_can_publish_nobody_looks(bus, database, monkeyp
     else:
         await asyncio.sleep(0.2)
         assert looks(database) <= before + 1  # the one after which nothing was left
+
+
+async def test_what_an_api_publishes_is_told_to_this_process(bus, database, monkeypatch):
+    """A bus that delivers nothing itself tells the other of its process at once what it published."""
+    monkeypatch.setattr(tail, "POLL", 60.0)
+    collector = Collector()
+    await bus.subscribe("s", binding(), collector.handle)
+    await eventually(lambda: looks(database) > 0 and not bus._bound._reading.locked())
+    await tell(Silent(bus), database, 1)
+    await collector.until(1)
 
 
 async def test_a_rolled_back_change_announces_nothing(bus, database):
