@@ -23,6 +23,8 @@ from wire import Client, Signer, slugid, wire_time
 
 QUEUE = "bench/load"
 POOL = 200
+SIZES = {"sixteen": 16}
+"""How many tasks one operation of a scenario is about, where it is more than one."""
 
 
 class Scenarios:
@@ -55,25 +57,30 @@ class Scenarios:
     async def status(self, client: Client) -> None:
         await client.call("GET", "queue", f"/task/{random.choice(self.tasks)}/status")
 
-    async def _claimed(self, client: Client) -> tuple[dict[str, Any], Signer]:
-        """A task, and what signs with its credentials."""
-        reply = await client.call("POST", "queue", f"/claim-work/{quote(self.queue, safe='')}", {"workerGroup": "bench", "workerId": "w1", "tasks": 1})
-        task = json.loads(reply)["tasks"][0]
-        made = task["credentials"]
-        return task, Signer(made["clientId"], made["accessToken"], made["certificate"], client.host, client.port)
+    async def _claimed(self, client: Client, tasks: int = 1) -> list[tuple[dict[str, Any], Signer]]:
+        """Tasks, at most so many, and what signs with the credentials of each."""
+        reply = await client.call("POST", "queue", f"/claim-work/{quote(self.queue, safe='')}", {"workerGroup": "bench", "workerId": "w1", "tasks": tasks})
+        found = [(task, task["credentials"]) for task in json.loads(reply)["tasks"]]
+        return [(task, Signer(made["clientId"], made["accessToken"], made["certificate"], client.host, client.port)) for task, made in found]
 
-    async def claim(self, client: Client) -> None:
-        task, signer = await self._claimed(client)
-        await client.call("POST", "queue", f"/task/{task['status']['taskId']}/runs/{task['runId']}/completed", signer=signer)
+    async def claim(self, client: Client, tasks: int = 1) -> None:
+        for task, signer in await self._claimed(client, tasks):
+            await client.call("POST", "queue", f"/task/{task['status']['taskId']}/runs/{task['runId']}/completed", signer=signer)
 
     async def lifecycle(self, client: Client) -> None:
         await self.create(client)
         await self.claim(client)
 
+    async def sixteen(self, client: Client) -> None:
+        """What a worker with room for many tasks asks for."""
+        for _ in range(16):
+            await self.create(client)
+        await self.claim(client, 16)
+
     async def whole(self, client: Client) -> None:
         """What a task of a CI costs: created, claimed, its claim renewed, three artifacts, completed, and its status asked for."""
         task_id = await self.create(client)
-        task, signer = await self._claimed(client)
+        ((task, signer),) = await self._claimed(client)
         run = f"/task/{task['status']['taskId']}/runs/{task['runId']}"
         for name in ("live_backing.log", "target.tar.gz", "target.json"):
             asked = {"storageType": "s3", "contentType": "text/plain", "expires": self.expires}
@@ -154,16 +161,17 @@ async def main() -> None:
     taken = await scenarios.pickup(clients, count) if scenario == "pickup" else await _share(working, count, getattr(scenarios, scenario))
     wall = time.perf_counter() - started
     after = usage.seconds(watched)
-    used = {f"{name}_cpu_us": round((after[name] - before[name]) / len(taken) * 1e6) for name in watched}
+    done = len(taken) * SIZES.get(scenario, 1)
+    used = {f"{name}_cpu_us": round((after[name] - before[name]) / done * 1e6) for name in watched}
     taken.sort()
 
     def at(share: float) -> float:
         return round(taken[min(len(taken) - 1, int(len(taken) * share))] * 1000, 2)
 
     print(json.dumps({
-        "scenario": scenario, "clients": int(concurrency), "operations": len(taken), "per_second": round(len(taken) / wall, 1),
+        "scenario": scenario, "clients": int(concurrency), "operations": len(taken), "per_second": round(done / wall, 1),
         "p50": at(0.5), "p95": at(0.95), "p99": at(0.99),
-        **used, "driver_cpu_us": round((_own_cpu() - own) / len(taken) * 1e6),
+        **used, "driver_cpu_us": round((_own_cpu() - own) / done * 1e6),
     }))  # fmt: skip
 
 

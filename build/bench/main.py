@@ -26,18 +26,20 @@ TCBOX = [sys.executable, "-m", "tcbox"]
 MARKS = "<!-- {name}:begin -->", "<!-- {name}:end -->"
 SCENARIOS = {  # operations at 1, 8 and 32 clients
     "ping": (4000, 20000, 20000), "create": (4000, 12000, 16000), "spread": (2000, 12000, 16000), "status": (4000, 20000, 24000), "claim": (1000, 5000, 6000),
-    "lifecycle": (1000, 4000, 5000), "secret_set": (2000, 12000, 16000), "secret_get": (4000, 20000, 24000), "hawk": (4000, 20000, 24000),
+    "lifecycle": (1000, 4000, 5000), "sixteen": (60, 300, 400),
+    "secret_set": (2000, 12000, 16000), "secret_get": (4000, 20000, 24000), "hawk": (4000, 20000, 24000),
 }  # fmt: skip
 NAMES = {
     "ping": "ping (no credentials)", "create": "createTask", "spread": "createTask, 16 groups at a time", "status": "status",
     "claim": "claimWork + reportCompleted", "lifecycle": "createTask + claimWork + reportCompleted",
+    "sixteen": "the same, 16 tasks by each claim (times are of 16)",
     "secret_set": "secrets set", "secret_get": "secrets get", "hawk": "authenticateHawk",
 }  # fmt: skip
 
 
 GROUPS = {"spread": 16}
 """Task groups that are at work at the same time, where it is more than one."""
-YARDSTICK = ("ping", "create", "claim", "lifecycle")
+YARDSTICK = ("ping", "create", "claim", "lifecycle", "sixteen")
 """What the minimal server is measured with too."""
 
 
@@ -126,7 +128,7 @@ def scenarios(servers: list[Server], rounds: int, scale: float, only: str | None
     the other, and no figure is that of a single minute.
     """
     asked = [
-        (scenario, clients, max(200, int(operations * scale)))
+        (scenario, clients, max(2 * clients, int(operations * scale)))
         for scenario, counts in SCENARIOS.items()
         for clients, operations in zip((1, 8, 32), counts, strict=True)
     ]
