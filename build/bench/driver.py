@@ -73,9 +73,9 @@ class Scenarios:
 
     async def sixteen(self, client: Client) -> None:
         """What a worker with room for many tasks asks for."""
-        for _ in range(16):
+        for _ in range(SIZES["sixteen"]):
             await self.create(client)
-        await self.claim(client, 16)
+        await self.claim(client, SIZES["sixteen"])
 
     async def whole(self, client: Client) -> None:
         """What a task of a CI costs: created, claimed, its claim renewed, three artifacts, completed, and its status asked for."""

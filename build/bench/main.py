@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).parent
@@ -35,10 +36,8 @@ NAMES = {
     "sixteen": "the same, 16 tasks by each claim (times are of 16)",
     "secret_set": "secrets set", "secret_get": "secrets get", "hawk": "authenticateHawk",
 }  # fmt: skip
-
-
-GROUPS = {"spread": 16}
-"""Task groups that are at work at the same time, where it is more than one."""
+DRIVEN = {"spread": ("create", 16)}
+"""The driver's scenario, and how many task groups are at work at the same time, where these are not its own name and one."""
 YARDSTICK = ("ping", "create", "claim", "lifecycle", "sixteen")
 """What the minimal server is measured with too."""
 
@@ -49,11 +48,21 @@ class Server:
     pid: int
     access: tuple[str, str, str]
 
+    def reach(self, said: str) -> dict[str, Any]:
+        """Learn from what it said at its start, in the form of `tcbox up --json`, how it is reached; gives all of that."""
+        info: dict[str, Any] = json.loads(said)
+        made = info["credentials"]
+        self.pid, self.access = int(info["pid"]), (info["rootUrl"], made["clientId"], made["accessToken"])
+        return info
+
+    def takes(self, scenario: str) -> bool:
+        """Whether it knows what a scenario asks for."""
+        return True
+
     def run(self, scenario: str, clients: int, operations: int) -> dict[str, float]:
         """One run of the driver; what it measured."""
-        groups = GROUPS.get(scenario, 1)
-        command = [sys.executable, str(HERE / "driver.py"), *self.access, "create" if scenario == "spread" else scenario]
-        command += [str(clients), str(operations), f"server={self.pid}", str(groups)]
+        driven, groups = DRIVEN.get(scenario, (scenario, 1))
+        command = [sys.executable, str(HERE / "driver.py"), *self.access, driven, str(clients), str(operations), f"server={self.pid}", str(groups)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{scenario} with {clients} clients failed:\n{done.stderr[-3000:]}")
@@ -66,8 +75,10 @@ class Minimal(Server):
     def __init__(self, folder: str) -> None:
         self.process = subprocess.Popen([sys.executable, str(HERE / "minimal.py"), folder], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        port = self.process.stdout.readline().strip()
-        self.pid, self.access = self.process.pid, (f"http://localhost:{port}", "bench", "x" * 44)
+        self.reach(self.process.stdout.readline())
+
+    def takes(self, scenario: str) -> bool:
+        return scenario in YARDSTICK
 
     def stop(self) -> None:
         self.process.terminate()
@@ -89,10 +100,7 @@ class Instance(Server):
         started = time.perf_counter()
         out = subprocess.run(self.command, check=True, capture_output=True, text=True).stdout
         self.took = time.perf_counter() - started
-        self.info = json.loads(out)
-        made = self.info["credentials"]
-        self.pid, self.access = int(self.info["pid"]), (self.info["rootUrl"], made["clientId"], made["accessToken"])
-        return float(self.info["readyAfter"])
+        return float(self.reach(out)["readyAfter"])
 
     def stop(self) -> None:
         subprocess.run([*TCBOX, "down", "--data", f"{self.folder}/data"], check=True, capture_output=True)
@@ -137,7 +145,7 @@ def scenarios(servers: list[Server], rounds: int, scale: float, only: str | None
     for number in range(rounds):
         for scenario, clients, operations in asked:
             for server, rows in zip(servers, found, strict=True):
-                if scenario in YARDSTICK or not isinstance(server, Minimal):
+                if server.takes(scenario):
                     row = server.run(scenario, clients, operations)
                     rows.setdefault((scenario, clients), []).append(row)
                     shown = f"{row['per_second']:>9.0f}/s  p99 {row['p99']:>7.2f} ms  server {row['server_cpu_us']:.0f} us"

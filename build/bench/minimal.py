@@ -1,6 +1,6 @@
 """The least that a task server on SQLite can be, as a yardstick: how fast a machine of this kind lets Python be at all.
 
-usage: minimal.py FOLDER; prints its port when it listens.
+usage: minimal.py FOLDER; prints how it is reached when it listens, in the form of `tcbox up --json`.
 
 aiohttp, Hawk's signature with the payload's hash, group commit with `synchronous=FULL`; tasks are created, claimed in their
 order, and completed. It knows one client, and no scopes, schemas, events, groups, deadlines, dependencies or runs.
@@ -12,6 +12,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import os
 import re
 import sqlite3
 import sys
@@ -152,7 +153,8 @@ async def main(folder: str) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    print(runner.addresses[0][1], flush=True)
+    credentials = {"clientId": ID, "accessToken": TOKEN}
+    print(encode({"pid": os.getpid(), "rootUrl": f"http://localhost:{runner.addresses[0][1]}", "credentials": credentials}).decode(), flush=True)
     await asyncio.Event().wait()
 
 

@@ -57,7 +57,7 @@ class Bus(Outbox):
 
     def _published(self, messages: Sequence[Message]) -> None:
         super()._published(messages)
-        wanted, _ = self._wanted or self._find_wanted()
+        wanted, _ = self._wants()
         if any(message.routes or message.exchange.address in wanted for message in messages):
             self._bound.wake()
         else:  # subscribers' positions go on all the same, so that what all have passed can be removed
@@ -244,14 +244,15 @@ class Bus(Outbox):
 
     def _keyed(self) -> str:
         """The exchanges, as a JSON list, whose messages somebody may want that have no custom routes."""
-        return (self._wanted or self._find_wanted())[1]
+        return self._wants()[1]
 
-    def _find_wanted(self) -> tuple[frozenset[str], str]:
+    def _wants(self) -> tuple[frozenset[str], str]:
         """These exchanges, as a set and as a JSON list; kept until somebody subscribes, binds otherwise, or goes."""
-        bindings = [binding for subscription in self._subscriptions.values() for binding in subscription.bindings]
-        exchanges = frozenset(binding.exchange for binding in bindings if not binding.routed)
-        self._wanted = found = exchanges, _encode(sorted(exchanges)).decode()
-        return found
+        if self._wanted is None:
+            bindings = [binding for subscription in self._subscriptions.values() for binding in subscription.bindings]
+            exchanges = frozenset(binding.exchange for binding in bindings if not binding.routed)
+            self._wanted = exchanges, _encode(sorted(exchanges)).decode()
+        return self._wanted
 
     async def _save(self, subscription: Subscription) -> None:
         position, lease = subscription.position, subscription.lease

@@ -15,6 +15,7 @@ import pytest
 import taskcluster
 import yaml
 
+from tcbox.config import processes
 from tests.support import definitions, pages, workflows
 from tests.support.box import TCBOX, clean_env
 
@@ -232,14 +233,6 @@ def test_gitlab(machine, fails):
     assert left(machine) == []
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended may stay known until somebody asks how."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_eight_at_once(machine):
     """Eight instances that are started in the same moment each have their own port, folder and credentials, all work, and all are gone after."""
     env = environment(machine)
@@ -271,6 +264,6 @@ def test_eight_at_once(machine):
                 pool.map(lambda info: subprocess.run([*TCBOX, "down", "--data", info["data"]], env={**env, "PYTHONPATH": str(ROOT)}, timeout=120), infos)
             )
     assert [end.returncode for end in ends] == [0] * 8
-    assert [info["pid"] for info in infos if alive(info["pid"])] == []
+    assert [info["pid"] for info in infos if processes.alive(info["pid"], "")] == []
     assert [info["data"] for info in infos if Path(info["data"]).exists()] == []
     assert left(machine) == []
